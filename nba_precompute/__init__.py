@@ -1,0 +1,1 @@
+"""Daily NBA feature tables as a Dagster project."""
