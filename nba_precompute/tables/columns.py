@@ -1,7 +1,7 @@
 """What a table and a column are: the `Table` record, the kinds of columns, and the columns that several tables share.
 
 A column is defined once, with its meaning, unit, nullability and bounds; the contract before publication, the warehouse's
-DDL and comments, and the column list in the UI all follow from it. No formula belongs here.
+DDL and comments, and the column list in the UI all follow from it. Of formulas only those stand here that several tables share.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,21 @@ from pandera.pandas import Check, Column, DataFrameSchema
 
 TEXT, INTEGER, NUMBER, FLAG, DAY = "str", "Int32", "float64", "boolean", "datetime64[ns]"
 
-SEASON_TYPES_OF_FORM = ("2", "4", "5")
-"""Third character of a game_id: regular season, play-offs, play-in. Cup finals (6) are load, never form."""
-
 POSSESSIONS_PER_FREE_THROW = 0.44
 """Share of free-throw attempts that end a possession; the league's long-run figure, as in the original's formulas."""
+
+READY_COMPLETENESS = 50.0
+"""Percent of its inputs below which a row is not production ready (TABLES.md, the cascade of production_ready)."""
+
+READY_GAMES = 5
+"""Games in the sample below which an analysis row is not production ready (TABLES.md)."""
+
+CALCULATION_VERSION = "v1"
+"""Version of the rules of TDZA, PSZA and MLFS (TABLES.md); PCF has its own."""
+
+PLAYER_STATUSES = ["available", "probable", "questionable", "doubtful", "out"]
+ZONE_NAMES = ["paint", "mid_range", "perimeter"]
+"""The names of a player's or team's zone; perimeter is the name of the zone whose counts are called three."""
 
 
 @dataclass(frozen=True)
@@ -130,31 +140,117 @@ def day(description: str) -> Column:
     return _column(DAY, description, None, False, [])
 
 
-def game_id() -> Column:
-    """The NBA's id of a game."""
-    return text("NBA game id, 10 digits; the third is the type (2 regular season, 4 play-offs, 5 play-in)", matches=r"^\d{10}$")
-
-
-def player_id() -> Column:
-    """The NBA's id of a person."""
-    return integer("NBA person id", "id", nullable=False)
-
-
-def player_lookup() -> Column:
-    """The normalised name."""
-    return text("normalised name: NFKD, lower case, only a-z and 0-9 kept", matches=r"^[a-z0-9]*$")
-
-
 def team_abbr(description: str) -> Column:
     """A team."""
     return text(description, matches=r"^[A-Z]{3}$")
 
 
-def season() -> Column:
-    """A season."""
-    return text("season, e.g. 2024-25", matches=r"^\d{4}-\d{2}$")
+def rating(description: str) -> Column:
+    """Points per 100 possessions."""
+    return number(description, "points per 100 possessions", ge=0)
 
 
-def context_source() -> Column:
-    """Whether injuries are known for the date."""
-    return text("captured where injuries are known as of the day before, else synthetic; one a date", isin=["captured", "synthetic"])
+def pace(description: str) -> Column:
+    """Possessions of a team in 48 minutes."""
+    return number(description, "possessions per 48 minutes", ge=0)
+
+
+def vs_league(description: str) -> Column:
+    """A zone's field-goal percentage allowed, minus the league's."""
+    return number(f"{description}; positive = softer than the league", "percentage points", ge=-100, le=100)
+
+
+SHARED = {
+    "game_id": text("NBA game id; the third digit is the type (2 season, 4 play-offs, 5 play-in)", matches=r"^\d{10}$"),
+    "season": text("season, e.g. 2024-25", matches=r"^\d{4}-\d{2}$"),
+    "season_type": text("kind of game as in the source, e.g. Regular Season"),
+    "player_id": integer("NBA person id", "id", nullable=False),
+    "player_lookup": text("normalised name: NFKD, lower case, only a-z and 0-9 kept", matches=r"^[a-z0-9]*$"),
+    "opponent_team_abbr": team_abbr("the other team, 3 letters"),
+    "is_home": flag("the schedule's home team, on neutral ground too"),
+    "days_since_last_game": integer("difference of dates, 1 = back to back; NULL before the first", "days", ge=1),
+    "is_back_to_back": flag("days_since_last_game = 1; false before the first"),
+    "games_in_last_7_days": integer("games with D-7 <= date < D", nullable=False, le=7),
+    "minutes_in_last_7_days": number("sum over the last 7 days; 0 without a game", "minutes", nullable=False, ge=0),
+    "avg_minutes_per_game_last_7": number("a game of the last 7 days; NULL without one", "minutes", ge=0, le=70),
+    "back_to_backs_last_14_days": integer("pairs of consecutive dates, both in the last 14 days", nullable=False, le=13),
+    "player_age": integer("whole years on the date; NULL without a source", "years", ge=15, le=60),
+    "avg_usage_rate_last_7_games": number("usage on the sums over his last 7 games", "percent", ge=0),
+    "projected_usage_rate": number("usage over his last 10, scaled to a team mean of 20 over the available", "percent", ge=0),
+    "star_teammates_out": integer("absent stars of his team other than himself; 0 on synthetic dates", nullable=False),
+    "team_pace_last_10": pace("mean of the team's last 10 games"),
+    "primary_scoring_zone": text(
+        "paint >= 40, perimeter >= 40, mid_range >= 35 percent of attempts in that order, else balanced",
+        nullable=True,
+        isin=[*ZONE_NAMES, "balanced"],
+    ),
+    "paint_rate_last_10": percent("share of attempts from the paint, zone games of the last 10"),
+    "mid_range_rate_last_10": percent("share of attempts from mid-range, zone games of the last 10"),
+    "three_pt_rate_last_10": percent("share of attempts for three, zone games of the last 10"),
+    "context_source": text(
+        "captured where injuries are known as of the day before, else synthetic; one a date",
+        isin=["captured", "synthetic"],
+    ),
+}
+"""Columns that mean the same in several tables, defined once."""
+
+
+def shared(*names: str) -> dict[str, Column]:
+    """The named shared columns, in the order given."""
+    return {name: SHARED[name] for name in names}
+
+
+def possessions(counts: pd.DataFrame) -> pd.Series:
+    """Possessions of a side: FGA + 0.44 FTA + TOV - OREB (players' sums, so a little below the league's own)."""
+    ended = counts["fg_attempts"] + POSSESSIONS_PER_FREE_THROW * counts["ft_attempts"] + counts["turnovers"]
+    return ended - counts["offensive_rebounds"]
+
+
+USAGE_PARTS = ["fg_attempts", "ft_attempts", "turnovers", "seconds"]
+"""The counts of a player, and with the prefix `team_` of his team in the same games, that usage is made from."""
+
+
+def usage_rate(sums: pd.DataFrame) -> pd.Series:
+    """Percent of his team's possessions that a player used while on court; over several games on the sums of each part.
+
+    `sums` holds USAGE_PARTS and the same with the prefix `team_`. NULL where he has no minutes or his team used nothing.
+    Source: the usual definition, 100 (FGA + 0.44 FTA + TOV) (TmMIN / 5) / (MIN (TmFGA + 0.44 TmFTA + TmTOV)).
+    """
+    used = sums["fg_attempts"] + POSSESSIONS_PER_FREE_THROW * sums["ft_attempts"] + sums["turnovers"]
+    team_used = sums["team_fg_attempts"] + POSSESSIONS_PER_FREE_THROW * sums["team_ft_attempts"] + sums["team_turnovers"]
+    return ratio(100 * used * (sums["team_seconds"] / 5), sums["seconds"] * team_used)
+
+
+def usage_parts(player_games: pd.DataFrame) -> pd.DataFrame:
+    """USAGE_PARTS of each player-game of whole games, his own and his team's; seconds are whole."""
+    own = player_games[["fg_attempts", "ft_attempts", "turnovers"]].astype("float64")
+    own["seconds"] = (player_games["minutes_played"] * 60).round()
+    team = own.groupby([player_games["game_id"], player_games["team_abbr"]]).transform("sum")
+    return own.join(team.add_prefix("team_"))
+
+
+def ratio(numerator: pd.Series, denominator: pd.Series) -> pd.Series:
+    """The quotient, NULL where the denominator is zero or either side is missing."""
+    return numerator / denominator.where(denominator != 0)
+
+
+def points_line(snapshot: pd.DataFrame) -> pd.Series:
+    """The consensus line on a player's points, by game_id and player_id, from the rows of one snapshot a game.
+
+    Each bookmaker's main line is the one whose over and under prices are closest by implied probability (a missing price comes
+    last; ties: the lower line); the consensus is the median over bookmakers.
+    """
+    offered = snapshot[snapshot["player_id"].notna() & snapshot["line"].notna()]
+    offered = offered.assign(
+        player_id=offered["player_id"].astype("int64"),
+        line=offered["line"].astype("float64"),
+        price_gap=(implied_probability(offered["american_over"]) - implied_probability(offered["american_under"])).abs(),
+    )
+    main = offered.sort_values(["price_gap", "line"], na_position="last").drop_duplicates(["game_id", "player_id", "bookmaker"])
+    return main.groupby(["game_id", "player_id"])["line"].median()
+
+
+def implied_probability(american_odds: pd.Series) -> pd.Series:
+    """The probability at which a bet at American odds breaks even: -150 needs 150 to win 100, +150 needs 100 to win 150."""
+    odds = american_odds.astype("float64")
+    return (100 / (odds + 100)).where(odds > 0, odds / (odds - 100))
