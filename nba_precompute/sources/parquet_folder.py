@@ -33,18 +33,14 @@ EMPTY_OF_KIND = {
 
 @dataclass(frozen=True)
 class ParquetFolder:
-    """The raw games of one folder.
+    """The raw games of one folder; `name` is what a home remembers it by.
 
     Raises RawDataError, naming the file and what to do, where the folder or a required file is missing or a file cannot be
     read, lacks a column or holds another kind of values in it.
     """
 
     path: Path
-
-    @property
-    def name(self) -> str:
-        """The folder, absolute."""
-        return f"Parquet folder {self.path.resolve()}"
+    name: str
 
     def box_scores(self, start: date, end: date) -> pd.DataFrame:
         """A row a player who appeared in a game."""

@@ -6,7 +6,6 @@ DDL and comments, and the column list in the UI all follow from it. Of formulas 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from pandera.pandas import Check, Column, DataFrameSchema
@@ -58,9 +57,12 @@ class Table:
 
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the table's columns in order with the contract's types, sorted by day and key; extra columns are dropped."""
-        types = {name: str(column.dtype) for name, column in self.schema.columns.items()}
+        kinds = {name: str(column.dtype) for name, column in self.schema.columns.items()}
+        typed = frame[self.columns].astype({name: "object" if kind == TEXT else kind for name, kind in kinds.items()})
+        words = [name for name, kind in kinds.items() if kind == TEXT]
+        typed[words] = typed[words].where(typed[words].notna(), None)
         by = list(dict.fromkeys([self.day, *self.key]))
-        return frame[self.columns].astype(types).sort_values(by, kind="stable", ignore_index=True)
+        return typed.sort_values(by, kind="stable", ignore_index=True)
 
 
 def table(
@@ -89,6 +91,12 @@ def table(
 
 def _column(dtype: str, description: str, unit: str | None, nullable: bool, checks: list[Check]) -> Column:
     return Column(dtype, checks=checks, nullable=nullable, description=description, metadata={"unit": unit})
+
+
+def meaning(column: Column) -> str:
+    """A column's description with its unit, as the warehouse's comment and the UI show it."""
+    unit = (column.metadata or {}).get("unit")
+    return f"{column.description} ({unit})" if unit else str(column.description)
 
 
 def _bounds(ge: float | None, le: float | None) -> list[Check]:

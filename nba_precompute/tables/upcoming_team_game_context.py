@@ -4,6 +4,7 @@ Grain: one row a team and scheduled game of form, two a game. Key: game_date, te
 """
 
 from collections.abc import Sequence
+from datetime import date
 
 import pandas as pd
 
@@ -39,11 +40,13 @@ UPCOMING_TEAM_GAME_CONTEXT: Table = columns.table(
 )
 
 
-def context_source(days: pd.DataFrame, covered_from: pd.Timestamp | None, covered_to: pd.Timestamp | None) -> pd.Series:
+def context_source(days: pd.DataFrame, injuries_cover: tuple[date, date] | None) -> pd.Series:
     """captured where the injury source covers the day before the day, else synthetic; without a source always synthetic."""
+    if injuries_cover is None:
+        return pd.Series("synthetic", index=days.index)
     day_before = days["game_date"] - pd.Timedelta(days=1)
-    captured = day_before.between(covered_from, covered_to) if covered_from is not None else day_before.isna()
-    return captured.map({True: "captured", False: "synthetic"})
+    covered = day_before.between(pd.Timestamp(injuries_cover[0]), pd.Timestamp(injuries_cover[1]))
+    return covered.map({True: "captured", False: "synthetic"})
 
 
 def upcoming_team_game_context(
@@ -52,8 +55,7 @@ def upcoming_team_game_context(
     schedule: pd.DataFrame,
     lines: pd.DataFrame,
     team_offense_game_summary: pd.DataFrame,
-    covered_from: pd.Timestamp | None,
-    covered_to: pd.Timestamp | None,
+    injuries_cover: tuple[date, date] | None,
 ) -> pd.DataFrame:
     """Two rows for every game of form that is scheduled on one of `days`.
 
@@ -61,7 +63,7 @@ def upcoming_team_game_context(
     """
     sides = windows.team_games(schedule)
     teams = windows.of_form(sides[sides["game_date"].isin(days)]).reset_index(drop=True)
-    teams["context_source"] = context_source(teams, covered_from, covered_to)
+    teams["context_source"] = context_source(teams, injuries_cover)
     teams = teams.assign(**load(teams, sides)).assign(**line(teams, lines)).assign(**form(teams, team_offense_game_summary))
     return UPCOMING_TEAM_GAME_CONTEXT.conform(teams)
 

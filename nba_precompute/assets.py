@@ -1,0 +1,272 @@
+"""The whole graph on one screen: each asset names its inputs and makes one call into `tables/`. No arithmetic.
+
+The cascade: what happened (game summaries) -> what is known on the morning of a day (contexts, zone analyses) -> factors ->
+the feature row. Raw inputs are external assets: this project reads them and never writes them.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import dagster as dg
+import pandas as pd
+
+from nba_precompute.game_days import eligible_days, game_days, previous_game_day
+from nba_precompute.home import Home
+from nba_precompute.materialization import Frames, Inputs, inputs_of, publish, run_days
+from nba_precompute.sources import layout
+from nba_precompute.tables import columns
+from nba_precompute.tables import ml_feature_store_v2 as mlfs
+from nba_precompute.tables import player_composite_factors as pcf
+from nba_precompute.tables import player_game_summary as pgs
+from nba_precompute.tables import player_shot_zone_analysis as psza
+from nba_precompute.tables import team_defense_game_summary as tdgs
+from nba_precompute.tables import team_defense_zone_analysis as tdza
+from nba_precompute.tables import team_offense_game_summary as togs
+from nba_precompute.tables import upcoming_player_game_context as upgc
+from nba_precompute.tables import upcoming_team_game_context as utgc
+from nba_precompute.tables.columns import Table
+
+LONGEST_SEASON_DAYS = 220
+"""Partitions a run holds at most: a whole season (213 game days so far), so that one failure costs one season."""
+
+BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=LONGEST_SEASON_DAYS)
+
+WAREHOUSE_POOL = "warehouse"
+"""One writer at a time: DuckDB's file has one (the bounded wait in storage is the guarantee, the pool keeps it short)."""
+
+RAW_FILES = {
+    "raw_box_scores": layout.BOX_SCORES,
+    "raw_shots": layout.SHOTS,
+    "raw_schedule": layout.SCHEDULE,
+    "raw_lines": layout.LINES,
+    "raw_injuries": layout.INJURIES,
+    "raw_props": layout.PROPS,
+    "raw_players": layout.PLAYERS,
+}
+
+COLUMN_KINDS = {columns.TEXT: "string", columns.INTEGER: "int", columns.NUMBER: "float", columns.FLAG: "bool", columns.DAY: "date"}
+
+raw_assets = [
+    dg.AssetSpec(
+        name,
+        group_name="raw",
+        kinds={"parquet"},
+        description=f"{file.name} of the source, {'required' if file.required else 'optional: without it its columns are NULL'}.",
+        metadata={
+            "dagster/column_schema": dg.TableSchema([dg.TableColumn(column, kind) for column, kind in file.columns.items()])
+        },
+    )
+    for name, file in RAW_FILES.items()
+]
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The table's columns as the UI lists them: kind, meaning with unit, nullability."""
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                name,
+                type=COLUMN_KINDS[str(column.dtype)],
+                description=columns.meaning(column),
+                constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=(name,) == table.key),
+            )
+            for name, column in table.schema.columns.items()
+        ]
+    )
+
+
+def spec(table: Table, deps: Sequence[str | dg.AssetDep]) -> dg.AssetSpec:
+    """What the UI shows of a table."""
+    return dg.AssetSpec(
+        table.name,
+        deps=deps,
+        group_name=table.dataset.removeprefix("nba_"),
+        kinds={"pandas"},
+        description=table.description,
+        code_version=table.code_version,
+        metadata={"dagster/table_name": table.qualified_name, "dagster/column_schema": column_schema(table)},
+    )
+
+
+def history(table: Table) -> dg.AssetDep:
+    """A dependency on games before the day; declared as the previous game day alone (the windows are in `lineage`)."""
+    return dg.AssetDep(table.name, partition_mapping=previous_game_day)
+
+
+def cascade_asset(
+    table: Table, deps: Sequence[str | dg.AssetDep]
+) -> Callable[[Callable[[Inputs], pd.DataFrame]], dg.AssetsDefinition]:
+    """Make the asset of a table whose day is the one to be predicted; the decorated function computes its rows."""
+
+    def make(compute: Callable[[Inputs], pd.DataFrame]) -> dg.AssetsDefinition:
+        @dg.multi_asset(
+            name=table.name,
+            specs=[spec(table, deps)],
+            partitions_def=eligible_days,
+            backfill_policy=BACKFILL_POLICY,
+            pool=WAREHOUSE_POOL,
+        )
+        def asset(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> Iterator[dg.MaterializeResult]:
+            yield from publish(context, inputs_of(home, table, run_days(context)), lambda inputs: [(table, compute(inputs))])
+
+        return asset
+
+    return make
+
+
+@dg.multi_asset(
+    name="game_summaries",
+    specs=[
+        spec(pgs.PLAYER_GAME_SUMMARY, ["raw_box_scores", "raw_shots", "raw_schedule"]),
+        spec(togs.TEAM_OFFENSE_GAME_SUMMARY, [pgs.PLAYER_GAME_SUMMARY.name]),
+        spec(tdgs.TEAM_DEFENSE_GAME_SUMMARY, [togs.TEAM_OFFENSE_GAME_SUMMARY.name]),
+    ],
+    partitions_def=game_days,
+    backfill_policy=BACKFILL_POLICY,
+    pool=WAREHOUSE_POOL,
+)
+def game_summaries(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> Iterator[dg.MaterializeResult]:
+    """What happened on the days: players, offences and defences of every game, published together."""
+
+    def compute(inputs: Inputs) -> Frames:
+        players = pgs.player_game_summary(inputs.box_scores_of_days(), inputs.shots_of_days(), inputs.schedule())
+        offense = togs.team_offense_game_summary(players)
+        defense = tdgs.team_defense_game_summary(offense)
+        return [
+            (pgs.PLAYER_GAME_SUMMARY, players),
+            (togs.TEAM_OFFENSE_GAME_SUMMARY, offense),
+            (tdgs.TEAM_DEFENSE_GAME_SUMMARY, defense),
+        ]
+
+    yield from publish(context, inputs_of(home, pgs.PLAYER_GAME_SUMMARY, run_days(context)), compute)
+
+
+@cascade_asset(
+    utgc.UPCOMING_TEAM_GAME_CONTEXT,
+    ["raw_schedule", "raw_lines", "raw_injuries", history(togs.TEAM_OFFENSE_GAME_SUMMARY)],
+)
+def upcoming_team_game_context(inputs: Inputs) -> pd.DataFrame:
+    """Rest, line and form of every team that plays."""
+    return utgc.upcoming_team_game_context(
+        inputs.timestamps,
+        schedule=inputs.schedule(),
+        lines=inputs.lines(),
+        team_offense_game_summary=inputs.season_to_date(togs.TEAM_OFFENSE_GAME_SUMMARY),
+        injuries_cover=inputs.source.injuries_cover(),
+    )
+
+
+@cascade_asset(
+    upgc.UPCOMING_PLAYER_GAME_CONTEXT,
+    [
+        *("raw_box_scores", "raw_schedule", "raw_injuries", "raw_props", "raw_players"),
+        history(pgs.PLAYER_GAME_SUMMARY),
+        utgc.UPCOMING_TEAM_GAME_CONTEXT.name,
+    ],
+)
+def upcoming_player_game_context(inputs: Inputs) -> pd.DataFrame:
+    """The slate."""
+    return upgc.upcoming_player_game_context(
+        inputs.timestamps,
+        schedule=inputs.schedule(),
+        box_scores=inputs.box_scores(),
+        injuries=inputs.source.injuries(),
+        props=inputs.props(),
+        players=inputs.source.players(),
+        player_game_summary=inputs.season_to_date(pgs.PLAYER_GAME_SUMMARY),
+        team_context=inputs.same_days(utgc.UPCOMING_TEAM_GAME_CONTEXT),
+    )
+
+
+@cascade_asset(tdza.TEAM_DEFENSE_ZONE_ANALYSIS, ["raw_schedule", history(tdgs.TEAM_DEFENSE_GAME_SUMMARY)])
+def team_defense_zone_analysis(inputs: Inputs) -> pd.DataFrame:
+    """Where each defence is soft or hard."""
+    return tdza.team_defense_zone_analysis(
+        inputs.timestamps,
+        schedule=inputs.schedule(),
+        team_defense_game_summary=inputs.season_to_date(tdgs.TEAM_DEFENSE_GAME_SUMMARY),
+    )
+
+
+@cascade_asset(psza.PLAYER_SHOT_ZONE_ANALYSIS, ["raw_schedule", history(pgs.PLAYER_GAME_SUMMARY)])
+def player_shot_zone_analysis(inputs: Inputs) -> pd.DataFrame:
+    """Where each player shoots from."""
+    return psza.player_shot_zone_analysis(
+        inputs.timestamps,
+        schedule=inputs.schedule(),
+        player_game_summary=inputs.season_to_date(pgs.PLAYER_GAME_SUMMARY),
+    )
+
+
+@cascade_asset(
+    pcf.PLAYER_COMPOSITE_FACTORS,
+    [
+        upgc.UPCOMING_PLAYER_GAME_CONTEXT.name,
+        utgc.UPCOMING_TEAM_GAME_CONTEXT.name,
+        tdza.TEAM_DEFENSE_ZONE_ANALYSIS.name,
+        psza.PLAYER_SHOT_ZONE_ANALYSIS.name,
+        history(togs.TEAM_OFFENSE_GAME_SUMMARY),
+    ],
+)
+def player_composite_factors(inputs: Inputs) -> pd.DataFrame:
+    """Fatigue, mismatch, pace and usage of the slate."""
+    return pcf.player_composite_factors(
+        player_context=inputs.same_days(upgc.UPCOMING_PLAYER_GAME_CONTEXT),
+        team_context=inputs.same_days(utgc.UPCOMING_TEAM_GAME_CONTEXT),
+        team_defense=inputs.same_days(tdza.TEAM_DEFENSE_ZONE_ANALYSIS),
+        player_zones=inputs.same_days(psza.PLAYER_SHOT_ZONE_ANALYSIS),
+        schedule=inputs.schedule(),
+        team_offense_game_summary=inputs.season_to_date(togs.TEAM_OFFENSE_GAME_SUMMARY),
+    )
+
+
+@cascade_asset(
+    mlfs.ML_FEATURE_STORE_V2,
+    [
+        upgc.UPCOMING_PLAYER_GAME_CONTEXT.name,
+        utgc.UPCOMING_TEAM_GAME_CONTEXT.name,
+        tdza.TEAM_DEFENSE_ZONE_ANALYSIS.name,
+        psza.PLAYER_SHOT_ZONE_ANALYSIS.name,
+        pcf.PLAYER_COMPOSITE_FACTORS.name,
+        *("raw_schedule", "raw_props"),
+        history(pgs.PLAYER_GAME_SUMMARY),
+    ],
+)
+def ml_feature_store_v2(inputs: Inputs) -> pd.DataFrame:
+    """The feature row of the slate."""
+    return mlfs.ml_feature_store_v2(
+        player_context=inputs.same_days(upgc.UPCOMING_PLAYER_GAME_CONTEXT),
+        team_context=inputs.same_days(utgc.UPCOMING_TEAM_GAME_CONTEXT),
+        team_defense=inputs.same_days(tdza.TEAM_DEFENSE_ZONE_ANALYSIS),
+        player_zones=inputs.same_days(psza.PLAYER_SHOT_ZONE_ANALYSIS),
+        composite_factors=inputs.same_days(pcf.PLAYER_COMPOSITE_FACTORS),
+        schedule=inputs.schedule(),
+        props=inputs.props(),
+        player_game_summary=inputs.last_year(pgs.PLAYER_GAME_SUMMARY),
+    )
+
+
+SUMMARY_TABLES = [pgs.PLAYER_GAME_SUMMARY, togs.TEAM_OFFENSE_GAME_SUMMARY, tdgs.TEAM_DEFENSE_GAME_SUMMARY]
+"""What happened on a day: partitions of `game_days`, published together."""
+
+CASCADE_TABLES = [
+    utgc.UPCOMING_TEAM_GAME_CONTEXT,
+    upgc.UPCOMING_PLAYER_GAME_CONTEXT,
+    tdza.TEAM_DEFENSE_ZONE_ANALYSIS,
+    psza.PLAYER_SHOT_ZONE_ANALYSIS,
+    pcf.PLAYER_COMPOSITE_FACTORS,
+    mlfs.ML_FEATURE_STORE_V2,
+]
+"""As of the morning of a day: partitions of `eligible_days`, each after those it reads."""
+
+TABLES = [*SUMMARY_TABLES, *CASCADE_TABLES]
+
+ASSETS = [
+    *raw_assets,
+    game_summaries,
+    upcoming_team_game_context,
+    upcoming_player_game_context,
+    team_defense_zone_analysis,
+    player_shot_zone_analysis,
+    player_composite_factors,
+    ml_feature_store_v2,
+]

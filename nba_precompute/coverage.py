@@ -1,0 +1,99 @@
+"""What is there, what is missing and what is stale: every day of every table in one of four states.
+
+A day is there when the warehouse has it, from the code and the inputs as they are now, and Dagster has recorded it. The states
+are a set computed from the warehouse, the source and Dagster's records; nothing is remembered in between.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import dagster as dg
+import pandas as pd
+
+from nba_precompute import lineage
+from nba_precompute.assets import SUMMARY_TABLES
+from nba_precompute.game_days import days_between, eligible_days, game_days, season_of
+from nba_precompute.home import Home
+from nba_precompute.lineage import READS
+from nba_precompute.materialization import problems_of_days, published_hashes
+from nba_precompute.sources import Source
+from nba_precompute.tables.columns import Table
+
+THERE, MISSING, STALE, GAP = "there", "missing", "stale", "gap"
+"""GAP: missing, and the source's games of the day cannot be trusted, so that it stays missing."""
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """The source as it is: hashes of its days and the days that cannot be trusted, read once for many looks."""
+
+    source: Source
+    start: date
+    end: date
+    hashes: Mapping[str, pd.Series]
+    problems: Mapping[date, str] = field(default_factory=dict)
+
+
+def partitions_of(table: Table) -> dg.PartitionsDefinition:
+    """The days that a table has."""
+    return game_days if table in SUMMARY_TABLES else eligible_days
+
+
+def look_at_source(source: Source, start: date, end: date) -> SourceState:
+    """Read and check all raw games that tables of `start` to `end` can see."""
+    earliest = min(season_of_or_next(start), start - timedelta(days=lineage.DAYS_AGAINST_OPPONENT))
+    streams = sorted({read.stream for reads in READS.values() for read in reads if read.stream.startswith("raw_")})
+    days = days_between(game_days, start, end)
+    return SourceState(
+        source,
+        start,
+        end,
+        lineage.raw_hashes(source, streams, earliest, end),
+        problems_of_days(source, days) if days else {},
+    )
+
+
+def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables: Sequence[Table]) -> pd.DataFrame:
+    """One row a table and day of `state`: table, season, day, state, reason (of a gap)."""
+    versions = home.warehouse.partition_versions()
+    hashes = {**state.hashes, **published_hashes(versions)}
+    rows = []
+    for table in tables:
+        days = days_between(partitions_of(table), state.start, state.end)
+        published = versions[versions["table_name"] == table.qualified_name].set_index("day")
+        recorded = instance.get_materialized_partitions(dg.AssetKey(table.name))
+        reads = lineage.read_hashes(table.name, days, hashes)
+        fresh = {
+            day.date()
+            for day, read, code in zip(published.index, published["read_hash"], published["code_version"], strict=True)
+            if read == reads.get(day.date()) and code == table.code_version
+        }
+        there = {day.date() for day in published.index if str(day.date()) in recorded}
+        for day in days:
+            problem = state.problems.get(day) if table in SUMMARY_TABLES else None
+            if day in there:
+                label = THERE if day in fresh else STALE
+            else:
+                label = MISSING if problem is None else GAP
+            rows.append((table.name, season_of(day).name, day, label, problem if label == GAP else None))
+    return pd.DataFrame(rows, columns=["table", "season", "day", "state", "reason"])
+
+
+def summary(found: pd.DataFrame) -> pd.DataFrame:
+    """Counts by table and season: days, there, missing (gaps included), stale."""
+    counts = found.groupby(["table", "season"], sort=False)["state"].value_counts().unstack(fill_value=0)
+    counts = counts.reindex(columns=[THERE, MISSING, STALE, GAP], fill_value=0)
+    return pd.DataFrame(
+        {
+            "days": counts.sum(axis=1),
+            "there": counts[THERE],
+            "missing": counts[MISSING] + counts[GAP],
+            "stale": counts[STALE],
+        }
+    ).reset_index()
+
+
+def is_complete(found: pd.DataFrame) -> bool:
+    """Whether every day of every table is there."""
+    return bool((found["state"] == THERE).all())

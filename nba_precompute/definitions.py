@@ -1,0 +1,27 @@
+"""The Dagster definitions: `build_definitions(home)` for any home, and `defs` for the one that the environment names.
+
+The only place that reads the environment: NBA_PRECOMPUTE_HOME (default .nba) and NBA_PRECOMPUTE_RAW (the folder of raw games;
+without it the home's own source, else the simulated league).
+"""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from nba_precompute.assets import ASSETS
+from nba_precompute.home import DEFAULT_FOLDER, Home
+
+
+def build_definitions(home: Home) -> dg.Definitions:
+    """The whole graph over one home."""
+    return dg.Definitions(assets=ASSETS, resources={"home": home})
+
+
+def home_of_environment() -> Home:
+    """The home that the environment names."""
+    raw = os.environ.get("NBA_PRECOMPUTE_RAW")
+    return Home(Path(os.environ.get("NBA_PRECOMPUTE_HOME", DEFAULT_FOLDER)), Path(raw) if raw else None)
+
+
+defs = build_definitions(home_of_environment())

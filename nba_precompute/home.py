@@ -1,0 +1,49 @@
+"""A home: the folder with a warehouse, Dagster's storage and, where it is used, the simulated league; and its one source.
+
+Paths and the choice of the source end here. Nothing is computed or read from a table.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nba_precompute.sources import Source
+from nba_precompute.sources.parquet_folder import ParquetFolder
+from nba_precompute.sources.simulated import write_simulated_league
+from nba_precompute.storage import Warehouse
+from nba_precompute.storage.duckdb import DuckDBWarehouse
+
+DEFAULT_FOLDER = Path(".nba")
+"""Below the working directory, where `dagster.yaml` has Dagster's storage too, so that plain `dagster dev` shows it."""
+
+SIMULATED_LEAGUE = "simulated league"
+"""The name under which a home remembers that its games are invented."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """One folder, one source, one history. `raw` is the folder of raw games that was asked for, None where nothing was said."""
+
+    folder: Path = DEFAULT_FOLDER
+    raw: Path | None = None
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """Where the tables live."""
+        return DuckDBWarehouse(self.folder / "warehouse.duckdb")
+
+    @property
+    def source_name(self) -> str:
+        """What was asked for, else what the warehouse remembers, else the simulated league."""
+        if self.raw is not None:
+            return str(self.raw.resolve())
+        return self.warehouse.source() or SIMULATED_LEAGUE
+
+    def source(self) -> Source:
+        """The source of raw games; makes the simulated league where it is wanted and not there yet."""
+        name = self.source_name
+        if name != SIMULATED_LEAGUE:
+            return ParquetFolder(Path(name), name=name)
+        league = self.folder / "simulated"
+        if not league.exists():
+            write_simulated_league(league)
+        return ParquetFolder(league, name=SIMULATED_LEAGUE)

@@ -1,0 +1,216 @@
+"""Between an asset and the other rooms: the days of a run, what they read, their publication, and what Dagster is told.
+
+Assets orchestrate through this module; no formula, no SQL and no reading of files stands here.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+
+import dagster as dg
+import pandas as pd
+
+from nba_precompute import lineage
+from nba_precompute.game_days import season_of
+from nba_precompute.home import Home
+from nba_precompute.lineage import GAMES_OF_DAY, READS, Window
+from nba_precompute.sources import Source, trust
+from nba_precompute.storage import Publication
+from nba_precompute.tables.columns import Table
+
+REASONS_SHOWN = 20
+"""How many reasons a failure prints; the rest is counted."""
+
+Frames = Sequence[tuple[Table, pd.DataFrame]]
+"""What a run publishes: rows of one or more tables."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What one run of an asset reads: the run's days that can be computed, why others cannot, and the rows they see."""
+
+    home: Home
+    table: Table
+    days: Sequence[date]
+    read: Mapping[date, str]
+    untrusted: Mapping[date, str] = field(default_factory=dict)
+
+    @property
+    def timestamps(self) -> list[pd.Timestamp]:
+        """The days as pandas has them."""
+        return [pd.Timestamp(day) for day in self.days]
+
+    @cached_property
+    def source(self) -> Source:
+        """Where raw games come from."""
+        return self.home.source()
+
+    @cached_property
+    def season_start(self) -> date:
+        """The first day of the season of the first day."""
+        return season_of(self.days[0]).first_game
+
+    def schedule(self) -> pd.DataFrame:
+        """All games of the seasons of the days."""
+        schedule = self.source.schedule()
+        return schedule[schedule["season"].isin({season_of(day).name for day in self.days})]
+
+    def box_scores(self) -> pd.DataFrame:
+        """Raw box scores of all types, from the season's start."""
+        return self.source.box_scores(self.season_start, self.days[-1])
+
+    def box_scores_of_days(self) -> pd.DataFrame:
+        """Raw box scores of the days alone."""
+        rows = self.source.box_scores(self.days[0], self.days[-1])
+        return rows[rows["game_date"].isin(self.timestamps)]
+
+    def shots_of_days(self) -> pd.DataFrame:
+        """Raw shots of the days alone."""
+        rows = self.source.shots(self.days[0], self.days[-1])
+        return rows[rows["game_date"].isin(self.timestamps)]
+
+    def lines(self) -> pd.DataFrame:
+        """Lines of the days' games."""
+        return self.source.lines(self.days[0], self.days[-1])
+
+    def props(self) -> pd.DataFrame:
+        """Snapshots of bookmakers' lines on the days' games."""
+        return self.source.props(self.days[0], self.days[-1])
+
+    def season_to_date(self, table: Table) -> pd.DataFrame:
+        """A table's rows from the season's start."""
+        return self.home.warehouse.read(table, self.season_start, self.days[-1])
+
+    def last_year(self, table: Table) -> pd.DataFrame:
+        """A table's rows from as far back as the first day looks."""
+        return self.home.warehouse.read(table, lineage.earliest_day_read(self.table.name, self.days[0]), self.days[-1])
+
+    def same_days(self, table: Table) -> pd.DataFrame:
+        """A table's rows of the days."""
+        rows = self.home.warehouse.read(table, self.days[0], self.days[-1])
+        return rows[rows[table.day].isin(self.timestamps)]
+
+
+def run_days(context: dg.AssetExecutionContext) -> list[date]:
+    """The days of the run, one or a range, in order."""
+    return sorted(date.fromisoformat(key) for key in context.partition_keys)
+
+
+def inputs_of(home: Home, table: Table, days: Sequence[date]) -> Inputs:
+    """The inputs of a table of the cascade; days whose upstream is not published are left out, with the reason.
+
+    Hashes are taken before rows are read: what changes in between makes the day stale, never silently fresh.
+    """
+    source = home.source()
+    versions = home.warehouse.partition_versions()
+    start = lineage.earliest_day_read(table.name, days[0])
+    raw = [read.stream for read in READS[table.name] if read.stream.startswith("raw_")]
+    hashes = lineage.raw_hashes(source, raw, start, days[-1]) | published_hashes(versions)
+    untrusted = missing_upstream(table, days, hashes)
+    if READS[table.name] is GAMES_OF_DAY:
+        untrusted |= problems_of_days(source, days)
+    there = [day for day in days if day not in untrusted]
+    return Inputs(home, table, there, lineage.read_hashes(table.name, there, hashes), untrusted)
+
+
+def published_hashes(versions: pd.DataFrame) -> dict[str, pd.Series]:
+    """Content hashes a day of every table, an empty series for one that has none yet."""
+    by_table = {name.split(".")[1]: rows.set_index("day")["content_hash"] for name, rows in versions.groupby("table_name")}
+    return {name: by_table.get(name, pd.Series(dtype="object")) for name in READS}
+
+
+def problems_of_days(source: Source, days: Sequence[date]) -> dict[date, str]:
+    """Days whose raw games cannot be trusted, each with its problems in words."""
+    first, last = days[0], days[-1]
+    problems = trust.problems_by_day(
+        [pd.Timestamp(day) for day in days], source.box_scores(first, last), source.shots(first, last), source.schedule()
+    )
+    return {
+        day.date(): "; ".join(trust.describe(problem) for _, problem in rows.head(REASONS_SHOWN).iterrows())
+        for day, rows in problems.groupby("game_date")
+    }
+
+
+def missing_upstream(table: Table, days: Sequence[date], hashes: Mapping[str, pd.Series]) -> dict[date, str]:
+    """Days that must not be computed because a table they read has nothing for them, with the reason."""
+    reasons = {}
+    for read in READS[table.name]:
+        if read.stream.startswith("raw_"):
+            continue
+        published = pd.DatetimeIndex(hashes[read.stream].index)
+        for day in days:
+            if read.window is Window.OWN_DAY and pd.Timestamp(day) not in published:
+                reasons.setdefault(day, f"{read.stream} has no rows of {day}; materialise it first")
+            season = season_of(day)
+            if read.window is not Window.OWN_DAY and not published[published < pd.Timestamp(day)].size:
+                reasons.setdefault(day, f"{read.stream} has no games of {season.name} before {day}; materialise them first")
+    return reasons
+
+
+def publish(
+    context: dg.AssetExecutionContext, inputs: Inputs, compute: Callable[[Inputs], Frames]
+) -> Iterator[dg.MaterializeResult]:
+    """Publish the run's days of every table in one transaction and tell Dagster of each day.
+
+    Days that were left out stay unmaterialised: the others are recorded one by one, and the step fails naming the rest.
+    """
+    frames = compute(inputs) if inputs.days else []
+    if frames:
+        inputs.home.warehouse.publish(
+            [Publication(table, frame, inputs.days, inputs.read) for table, frame in frames],
+            run_id=context.run_id,
+            source=inputs.source.name,
+        )
+    versions = inputs.home.warehouse.partition_versions()
+    metadata = {table.name: metadata_by_day(table, frame, versions) for table, frame in frames}
+    if inputs.untrusted:
+        for table, _ in frames:
+            for day, of_day in metadata[table.name].items():
+                context.log_event(
+                    dg.AssetMaterialization(
+                        table.name,
+                        partition=day,
+                        metadata=of_day,
+                        tags={"dagster/data_version": str(of_day["content_hash"]), "dagster/code_version": table.code_version},
+                    )
+                )
+        raise dg.Failure(
+            f"{len(inputs.untrusted)} of {len(inputs.untrusted) + len(inputs.days)} days were not published, the others were.",
+            metadata={"days": ", ".join(str(day) for day in inputs.untrusted), "reasons": reasons_in_words(inputs.untrusted)},
+            allow_retries=False,
+        )
+    for table, _ in frames:
+        for day, of_day in metadata[table.name].items():
+            context.add_asset_metadata(of_day, asset_key=table.name, partition_key=day)
+        yield dg.MaterializeResult(asset_key=table.name)
+
+
+def reasons_in_words(untrusted: Mapping[date, str]) -> dg.MetadataValue:
+    """A list of days and reasons, capped, with the number of those not shown."""
+    shown = [f"- {day}: {reason}" for day, reason in list(untrusted.items())[:REASONS_SHOWN]]
+    if len(untrusted) > REASONS_SHOWN:
+        shown.append(f"- and {len(untrusted) - REASONS_SHOWN} more days")
+    return dg.MetadataValue.md("\n".join(shown))
+
+
+def metadata_by_day(table: Table, frame: pd.DataFrame, versions: pd.DataFrame) -> dict[str, dict[str, dg.RawMetadataValue]]:
+    """What Dagster records of each day, by partition key: rows, games, teams or players, share ready, content hash."""
+    hashes = versions[versions["table_name"] == table.qualified_name].set_index("day")["content_hash"]
+    days = frame.groupby(table.day)
+    numbers = {"dagster/partition_row_count": days.size()}
+    counted = {"game_id": "games", "player_id": "players", "team_abbr": "teams"}
+    for column, name in counted.items():
+        if column in frame.columns:
+            numbers[name] = days[column].nunique()
+    by_day = pd.DataFrame(numbers)
+    if "production_ready" in frame.columns:
+        by_day["share_ready"] = days["production_ready"].mean()
+    return {
+        str(day.date()): {**{name: _number(value) for name, value in row.items()}, "content_hash": hashes[day]}
+        for day, row in zip(by_day.index, by_day.to_dict("records"), strict=True)
+    }
+
+
+def _number(value: float) -> int | float:
+    return int(value) if float(value).is_integer() else float(value)
