@@ -4,25 +4,25 @@ Runs go season by season, in the order of the cascade. After each the states are
 whose days did not change wakes nothing downstream.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from uuid import uuid4
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-)
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
-from nba_precompute.coverage import MISSING, STALE, SourceState, partitions_of, survey
+from nba_precompute.coverage import GAP, MISSING, STALE, SourceState, partitions_of, survey
 from nba_precompute.game_days import contiguous_ranges
 from nba_precompute.home import Home
 from nba_precompute.tables.columns import Table
 
 MODE_TAG = "nba_precompute/mode"
 SKIPPED_PREFLIGHT_TAG = "nba_precompute/skipped_preflight"
+
+RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Dagster's documented tags of a ranged run."""
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Events go to the instance; on the terminal the progress bar is what is seen."""
@@ -41,38 +41,79 @@ class RangedRun:
         return len(self.tables) * len(self.days)
 
 
-def next_runs(found: pd.DataFrame, attempted: set[tuple[str, date]]) -> list[RangedRun]:
-    """The runs that can be made now: the first season and table with days to make, and what is missing with it.
+def backfill_days(
+    definitions: dg.Definitions,
+    home: Home,
+    instance: dg.DagsterInstance,
+    state: SourceState,
+    tables: Sequence[Table],
+    *,
+    tags: dict[str, str],
+    force: bool,
+    on_progress: Callable[[RangedRun, int, int, int], None],
+) -> list[str]:
+    """Make every missing or stale day of `tables` (with `force` every day that the source can fill) within `state`.
 
-    `attempted` are days of tables that were asked for already; none is asked for twice.
+    `on_progress` is told the run, the days of tables made, those to be made in all, and the dates among these. No day is asked
+    for twice, so the backfill ends. Returns what went wrong, a sentence a failed run.
     """
-    to_make = found[found["state"].isin([MISSING, STALE])]
-    to_make = to_make[[pair not in attempted for pair in zip(to_make["table"], to_make["day"], strict=True)]]
+    attempted: set[tuple[str, date]] = set()
+    failures: list[str] = []
+    made = 0
+    while True:
+        to_make = days_to_make(survey(home, instance, state, tables), attempted, force)
+        runs = next_runs(to_make)
+        if not runs:
+            return failures
+        total, dates = made + len(to_make), to_make["day"].nunique() + len({day for _, day in attempted} - set(to_make["day"]))
+        for run in runs:
+            on_progress(run, made, total, dates)
+            counted = iter(range(made + 1, made + run.partitions + 1))
+            result = execute(
+                definitions,
+                instance,
+                run,
+                tags=tags,
+                on_materialization=lambda run=run, counted=counted: on_progress(run, next(counted, made), total, dates),
+            )
+            made += run.partitions
+            attempted |= {(table.name, day) for table in run.tables for day in run.days}
+            if not result.success:
+                failures += [failure_in_words(run, event) for event in result.all_events if event.is_step_failure]
+
+
+def days_to_make(found: pd.DataFrame, attempted: set[tuple[str, date]], force: bool) -> pd.DataFrame:
+    """Rows of the survey that ask to be made and were not asked for before."""
+    wanted = found[found["state"] != GAP] if force else found[found["state"].isin([MISSING, STALE])]
+    asked = [pair in attempted for pair in zip(wanted["table"], wanted["day"], strict=True)]
+    return wanted[[not before for before in asked]].assign(may_run_along=lambda rows: force | (rows["state"] == MISSING))
+
+
+def next_runs(to_make: pd.DataFrame) -> list[RangedRun]:
+    """The runs that can be made now: the first season with days to make, its summaries before its cascade."""
     for _, of_season in to_make.groupby("season", sort=True):
         for group in (SUMMARY_TABLES, CASCADE_TABLES):
-            runs = _runs_of_group(of_season, group)
-            if runs:
-                return runs
+            of_group = of_season[of_season["table"].isin([table.name for table in group])]
+            if len(of_group):
+                return runs_of_group(of_group, group)
     return []
 
 
-def _runs_of_group(to_make: pd.DataFrame, group: Sequence[Table]) -> list[RangedRun]:
-    days_of = {table.name: set(to_make.loc[to_make["table"] == table.name, "day"]) for table in group}
-    missing_of = {
-        table.name: set(to_make.loc[(to_make["table"] == table.name) & (to_make["state"] == MISSING), "day"]) for table in group
-    }
+def runs_of_group(to_make: pd.DataFrame, group: Sequence[Table]) -> list[RangedRun]:
+    """Ranged runs of the first table with days to make, and of those after it that have never been made on these days.
+
+    What is there already waits for the next look: its inputs may turn out unchanged. The game summaries go together, always.
+    """
     if group is SUMMARY_TABLES:
-        days = set().union(*days_of.values())
-        tables = list(group)
+        tables, days = list(group), set(to_make["day"])
     else:
-        first = next((table for table in group if days_of[table.name]), None)
-        if first is None:
-            return []
+        days_of = {name: set(rows["day"]) for name, rows in to_make.groupby("table")}
+        along = {name: set(rows["day"]) for name, rows in to_make[to_make["may_run_along"]].groupby("table")}
+        first = next(table for table in group if table.name in days_of)
         days = days_of[first.name]
-        # what has never been made goes along in the same run; what is there waits to see whether its inputs changed
-        later = group[list(group).index(first) + 1 :]
-        tables = [first, *(table for table in later if days <= missing_of[table.name])]
-    return [RangedRun(tables, run_days) for run_days in contiguous_ranges(partitions_of(tables[0]), sorted(days))]
+        after = group[group.index(first) + 1 :]
+        tables = [first, *(table for table in after if days <= along.get(table.name, set()))]
+    return [RangedRun(tables, of_range) for of_range in contiguous_ranges(partitions_of(tables[0]), sorted(days))]
 
 
 def execute(
@@ -84,23 +125,25 @@ def execute(
     on_materialization: Callable[[], None],
 ) -> dg.ExecuteInProcessResult:
     """Make one run in this process, on the instance that the UI shows."""
-    run_id = dg._core.utils.make_new_run_id()
-    job = definitions.resolve_implicit_global_asset_job_def()
+    run_id = str(uuid4())
 
     def listen(entry: dg.EventLogEntry) -> None:
         if entry.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             on_materialization()
 
     instance.add_event_listener(run_id, listen)
-    return job.execute_in_process(
+    return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
         run_id=run_id,
         asset_selection=[dg.AssetKey(table.name) for table in run.tables],
         run_config=QUIET,
         raise_on_error=False,
-        tags={
-            ASSET_PARTITION_RANGE_START_TAG: str(run.days[0]),
-            ASSET_PARTITION_RANGE_END_TAG: str(run.days[-1]),
-            **tags,
-        },
+        tags={RANGE_START_TAG: str(run.days[0]), RANGE_END_TAG: str(run.days[-1]), **tags},
     )
+
+
+def failure_in_words(run: RangedRun, event: dg.DagsterEvent) -> str:
+    """What failed and why, for the terminal."""
+    error = event.step_failure_data.error
+    why = (error.cause or error).message.strip() if error is not None else "no error was recorded"
+    return f"{event.step_key}, {run.days[0]} to {run.days[-1]}: {why}"

@@ -19,6 +19,10 @@ SIMULATED_LEAGUE = "simulated league"
 """The name under which a home remembers that its games are invented."""
 
 
+DAGSTER_FOLDER = "dagster"
+"""Dagster's storage within the home, as `dagster.yaml` names it."""
+
+
 @dataclass(frozen=True)
 class Home:
     """One folder, one source, one history. `raw` is the folder of raw games that was asked for, None where nothing was said."""
@@ -32,6 +36,11 @@ class Home:
         return DuckDBWarehouse(self.folder / "warehouse.duckdb")
 
     @property
+    def league_folder(self) -> Path:
+        """Where the simulated league is, or will be made."""
+        return self.folder / "simulated"
+
+    @property
     def source_name(self) -> str:
         """What was asked for, else what the warehouse remembers, else the simulated league."""
         if self.raw is not None:
@@ -43,7 +52,6 @@ class Home:
         name = self.source_name
         if name != SIMULATED_LEAGUE:
             return ParquetFolder(Path(name), name=name)
-        league = self.folder / "simulated"
-        if not league.exists():
-            write_simulated_league(league)
-        return ParquetFolder(league, name=SIMULATED_LEAGUE)
+        if not self.league_folder.exists():
+            write_simulated_league(self.league_folder)
+        return ParquetFolder(self.league_folder, name=SIMULATED_LEAGUE)

@@ -1,0 +1,308 @@
+"""The command line: thin, every command is a function elsewhere. It drives the same definitions and instance as the UI.
+
+Exit codes: 0 all there, 1 something missing and named, 2 could not run.
+"""
+
+import dataclasses
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+import click
+import dagster as dg
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Table as Grid
+
+from nba_precompute import game_days
+from nba_precompute.assets import TABLES
+from nba_precompute.backfill import MODE_TAG, SKIPPED_PREFLIGHT_TAG, RangedRun, backfill_days
+from nba_precompute.coverage import GAP, MISSING, STALE, SourceState, is_complete, look_at_source, summary, survey
+from nba_precompute.definitions import build_definitions, home_of_environment
+from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home
+from nba_precompute.instance import instance_of, serve_ui
+from nba_precompute.sources import RawDataError
+from nba_precompute.sources.simulated import write_simulated_league
+from nba_precompute.storage import WarehouseError
+from nba_precompute.tables.columns import Table
+
+SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
+
+DAYS_NAMED = 12
+"""Missing days of a table that the terminal names; `status --json` names all."""
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Daily NBA feature tables: find what is missing, make it, look at it."""
+
+
+def main() -> None:
+    """Run the command line; what could not run says why in one sentence and ends with exit code 2."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as wanted:
+        sys.exit(wanted.exit_code)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(COULD_NOT_RUN)
+    except (RawDataError, WarehouseError, game_days.CalendarError) as wrong:
+        errors.print(f"[red]Could not run:[/red] {wrong}")
+        sys.exit(COULD_NOT_RUN)
+    except (KeyboardInterrupt, click.Abort):
+        errors.print("Interrupted. What was published stays; the same command goes on with the rest.")
+        sys.exit(COULD_NOT_RUN)
+
+
+raw_option = click.option(
+    "--raw",
+    type=click.Path(path_type=Path),
+    help="Folder of raw games (Parquet). Default: the home's own source, else the simulated league.",
+)
+start_option = click.option("--start", metavar="DATE", help="First day, e.g. 2021-10-19. Default: the source's first.")
+end_option = click.option("--end", metavar="DATE", help="Last day. Default: the source's last, never after today.")
+tables_option = click.option("--tables", metavar="NAMES", help="Comma-separated table names. Default: all.")
+
+
+@cli.command()
+@raw_option
+@start_option
+@end_option
+@tables_option
+@click.option("--mode", type=click.Choice(["backfill", "production"]), default="backfill", help="Recorded on the runs.")
+@click.option("--skip-preflight", is_flag=True, help="Recorded on the runs.")
+@click.option("--force", is_flag=True, help="Make every day of the range again, also what is there.")
+@click.option("--reset", is_flag=True, help="Delete the home's warehouse and history first, so that another source can be used.")
+def backfill(
+    raw: Path | None,
+    start: str | None,
+    end: str | None,
+    tables: str | None,
+    mode: str,
+    skip_preflight: bool,
+    force: bool,
+    reset: bool,
+) -> None:
+    """Make what is missing or stale. Safe to interrupt at any moment and run again."""
+    home = home_asked_for(raw)
+    if reset:
+        shutil.rmtree(home.folder / DAGSTER_FOLDER, ignore_errors=True)
+        home.delete_warehouse()
+    if mode == "production" and home.source_name == SIMULATED_LEAGUE:
+        raise click.ClickException("the simulated league is refused in production mode; give real games with --raw DIR.")
+    announce(home)
+    wanted = tables_named(tables)
+    state = source_state(home, start, end)
+    tags = {MODE_TAG: mode, **({SKIPPED_PREFLIGHT_TAG: "true"} if skip_preflight else {})}
+    with instance_of(home) as instance:
+        before = survey(home, instance, state, wanted)
+        print_coverage("Before", before)
+        started = time.monotonic()
+        failures = make_days(home, instance, state, wanted, tags, force)
+        after = survey(home, instance, state, wanted)
+    print_coverage(f"After {time.monotonic() - started:.0f} s", after)
+    for failure in failures:
+        errors.print(f"[red]{failure}[/red]")
+    name_what_is_missing(after)
+    raise click.exceptions.Exit(0 if is_complete(after) else SOMETHING_MISSING)
+
+
+@cli.command()
+@raw_option
+@start_option
+@end_option
+@tables_option
+@click.option("--json", "as_json", is_flag=True, help="Print counts and every day that is not there, as JSON.")
+def status(raw: Path | None, start: str | None, end: str | None, tables: str | None, as_json: bool) -> None:
+    """What is there, what is missing and what is stale, by table and season."""
+    home = home_asked_for(raw)
+    if not as_json:
+        announce(home)
+    state = source_state(home, start, end)
+    with instance_of(home) as instance:
+        found = survey(home, instance, state, tables_named(tables))
+    if as_json:
+        click.echo(json.dumps(as_document(home, state, found), indent=2))
+    else:
+        print_coverage("Status", found)
+        name_what_is_missing(found)
+    raise click.exceptions.Exit(0 if is_complete(found) else SOMETHING_MISSING)
+
+
+@cli.command()
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to make. Default: the home's own.")
+def simulate(out: Path | None) -> None:
+    """Make the simulated league: invented teams' games on the real calendar, in the layout of raw games."""
+    folder = out or home_of_environment().league_folder
+    if folder.exists():
+        raise click.ClickException(f"{folder} is there already; give another folder with --out, or remove it.")
+    started = time.monotonic()
+    write_simulated_league(folder)
+    console.print(f"Made the simulated league in {folder} in {time.monotonic() - started:.0f} s. All names are invented.")
+
+
+@cli.command()
+@raw_option
+@click.option("--port", type=int, default=3000, show_default=True)
+def ui(raw: Path | None, port: int) -> None:
+    """Start `dagster dev` over the home (NBA_PRECOMPUTE_HOME), with the same history as the command line."""
+    raise click.exceptions.Exit(serve_ui(home_asked_for(raw), port))
+
+
+@cli.command()
+@click.argument("schedule", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def calendar(schedule: Path) -> None:
+    """Add the seasons of a published schedule (Parquet) to the calendar of game days."""
+    console.print(game_days.update_calendar(schedule, game_days.SEASONS_FILE))
+
+
+def home_asked_for(raw: Path | None) -> Home:
+    """The environment's home, with the folder of raw games that was typed, if one was."""
+    home = home_of_environment()
+    return dataclasses.replace(home, raw=raw) if raw is not None else home
+
+
+def announce(home: Home) -> None:
+    """Say which home and which source the command uses."""
+    console.print(f"Home    {home.folder}")
+    if home.source_name != SIMULATED_LEAGUE:
+        console.print(f"Source  {home.source_name} (Parquet folder)")
+    elif home.league_folder.exists():
+        console.print("Source  simulated league (invented games; real ones with --raw DIR)")
+    else:
+        console.print("Source  simulated league (invented games, made now; real ones with --raw DIR)")
+
+
+def source_state(home: Home, start: str | None, end: str | None) -> SourceState:
+    """The source over the days asked for: its own first and last day where nothing was typed."""
+    source = home.source()
+    days = source.days_with_box_scores()
+    if not days:
+        raise RawDataError(f"{source.name} has no box scores at all. Give another folder with --raw.")
+    today = game_days.today_in_new_york()
+    first = parse_day("--start", start) if start else days[0]
+    last = min(parse_day("--end", end) if end else days[-1], today)
+    if not game_days.days_between(game_days.game_days, first, last):
+        raise click.ClickException(f"there is no game day from {first} to {last}.")
+    return look_at_source(source, first, last)
+
+
+def parse_day(option: str, typed: str) -> date:
+    """The day that was typed."""
+    try:
+        return date.fromisoformat(typed)
+    except ValueError:
+        raise click.BadParameter(f"{typed!r} is no date; write it as 2024-01-31.", param_hint=option) from None
+
+
+def tables_named(names: str | None) -> list[Table]:
+    """The tables that were typed, in the order of the cascade."""
+    if names is None:
+        return list(TABLES)
+    wanted = {name.strip() for name in names.split(",")}
+    unknown = wanted - {table.name for table in TABLES}
+    if unknown:
+        known = ", ".join(table.name for table in TABLES)
+        raise click.BadParameter(f"no table {', '.join(sorted(unknown))}; there are {known}.", param_hint="--tables")
+    return [table for table in TABLES if table.name in wanted]
+
+
+def make_days(
+    home: Home, instance: dg.DagsterInstance, state: SourceState, tables: Sequence[Table], tags: dict[str, str], force: bool
+) -> list[str]:
+    """Backfill behind a progress bar; the messages of runs that failed."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[dates]} dates"),
+        TextColumn("{task.fields[pace]}"),
+        TextColumn("ETA {task.fields[eta]}"),
+        console=console,
+    ) as progress:
+        task = progress.add_task("", total=None, dates="0", pace="", eta="-")
+        advance = advance_of(progress, task)
+        return backfill_days(
+            build_definitions(home), home, instance, state, tables, tags=tags, force=force, on_progress=advance
+        )
+
+
+def advance_of(progress: Progress, task: int) -> Callable[[RangedRun, int, int, int], None]:
+    """What the backfill calls after each made day of a table: the bar, dates an hour and the time left."""
+    started = time.monotonic()
+
+    def advance(run: RangedRun, made: int, total: int, dates: int) -> None:
+        elapsed = time.monotonic() - started
+        made_dates = dates * made / total
+        left = timedelta(seconds=round(elapsed * (total - made) / made)) if made else "-"
+        progress.update(
+            task,
+            description=f"{run.days[0]} to {run.days[-1]}",
+            completed=made,
+            total=total,
+            dates=f"{made_dates:.0f}/{dates}",
+            pace=f"{3600 * made_dates / elapsed:,.0f} dates/hour",
+            eta=str(left),
+        )
+
+    return advance
+
+
+def print_coverage(title: str, found: pd.DataFrame) -> None:
+    """Days there of days wanted, by table and season."""
+    counts = summary(found)
+    seasons = sorted(counts["season"].unique())
+    grid = Grid(title=title, title_justify="left", header_style="bold")
+    grid.add_column("table")
+    for season in [*seasons, "missing", "stale"]:
+        grid.add_column(season, justify="right")
+    for table, of_table in counts.groupby("table", sort=False):
+        by_season = of_table.set_index("season")
+        cells = [
+            f"{by_season.at[season, 'there']}/{by_season.at[season, 'days']}" if season in by_season.index else "-"
+            for season in seasons
+        ]
+        grid.add_row(str(table), *cells, str(of_table["missing"].sum()), str(of_table["stale"].sum()))
+    console.print(grid)
+
+
+def name_what_is_missing(found: pd.DataFrame) -> None:
+    """Name the days that are not there, by table; those the source cannot fill with the reason."""
+    for state, words in ((MISSING, "missing"), (STALE, "stale")):
+        for table, rows in found[found["state"] == state].groupby("table", sort=False):
+            named = ", ".join(str(day) for day in rows["day"].head(DAYS_NAMED))
+            more = f" and {len(rows) - DAYS_NAMED} more" if len(rows) > DAYS_NAMED else ""
+            console.print(f"{words}: {table} {named}{more}")
+    gaps = found[found["state"] == GAP].groupby("day", sort=True).agg(tables=("table", list), reason=("reason", "first"))
+    for day, gap in gaps.iterrows():
+        console.print(f"gap: {day} of {', '.join(gap['tables'])}, not published because the source cannot be trusted there:")
+        for reason in gap["reason"].split("; "):
+            console.print(f"  {reason}")
+
+
+def as_document(home: Home, state: SourceState, found: pd.DataFrame) -> dict[str, object]:
+    """The status as JSON holds it."""
+    absent = found[found["state"] != "there"]
+    return {
+        "home": str(home.folder),
+        "source": state.source.name,
+        "start": str(state.start),
+        "end": str(state.end),
+        "complete": is_complete(found),
+        "tables": summary(found).to_dict("records"),
+        "days": [
+            {"table": row.table, "day": str(row.day), "state": row.state, "reason": row.reason}
+            for row in absent.itertuples(index=False)
+        ],
+    }
+
+
+if __name__ == "__main__":
+    main()
