@@ -85,8 +85,8 @@ def backfill_days(
 def days_to_make(found: pd.DataFrame, attempted: set[tuple[str, date]], force: bool) -> pd.DataFrame:
     """Rows of the survey that ask to be made and were not asked for before."""
     wanted = found[found["state"] != GAP] if force else found[found["state"].isin([MISSING, STALE])]
-    asked = [pair in attempted for pair in zip(wanted["table"], wanted["day"], strict=True)]
-    return wanted[[not before for before in asked]].assign(may_run_along=lambda rows: force | (rows["state"] == MISSING))
+    asked_before = pd.Series([pair in attempted for pair in zip(wanted["table"], wanted["day"], strict=True)], wanted.index, bool)
+    return wanted[~asked_before].assign(may_run_along=lambda rows: force | (rows["state"] == MISSING))
 
 
 def next_runs(to_make: pd.DataFrame) -> list[RangedRun]:

@@ -48,9 +48,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; what could not run says why in one sentence and ends with exit code 2."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as wanted:
-        sys.exit(wanted.exit_code)
+        sys.exit(cli(standalone_mode=False))
     except click.ClickException as wrong:
         wrong.show()
         sys.exit(COULD_NOT_RUN)

@@ -42,7 +42,7 @@ def partitions_of(table: Table) -> dg.PartitionsDefinition:
 
 def look_at_source(source: Source, start: date, end: date) -> SourceState:
     """Read and check all raw games that tables of `start` to `end` can see."""
-    earliest = min(season_of_or_next(start), start - timedelta(days=lineage.DAYS_AGAINST_OPPONENT))
+    earliest = start - timedelta(days=lineage.DAYS_AGAINST_OPPONENT)
     streams = sorted({read.stream for reads in READS.values() for read in reads if read.stream.startswith("raw_")})
     days = days_between(game_days, start, end)
     return SourceState(

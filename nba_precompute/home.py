@@ -47,6 +47,10 @@ class Home:
             return str(self.raw.resolve())
         return self.warehouse.source() or SIMULATED_LEAGUE
 
+    def delete_warehouse(self) -> None:
+        """Forget all tables and the source."""
+        self.warehouse.delete()
+
     def source(self) -> Source:
         """The source of raw games; makes the simulated league where it is wanted and not there yet."""
         name = self.source_name

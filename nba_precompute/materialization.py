@@ -194,7 +194,7 @@ def reasons_in_words(untrusted: Mapping[date, str]) -> dg.MetadataValue:
     return dg.MetadataValue.md("\n".join(shown))
 
 
-def metadata_by_day(table: Table, frame: pd.DataFrame, versions: pd.DataFrame) -> dict[str, dict[str, dg.RawMetadataValue]]:
+def metadata_by_day(table: Table, frame: pd.DataFrame, versions: pd.DataFrame) -> dict[str, dict[str, int | float | str]]:
     """What Dagster records of each day, by partition key: rows, games, teams or players, share ready, content hash."""
     hashes = versions[versions["table_name"] == table.qualified_name].set_index("day")["content_hash"]
     days = frame.groupby(table.day)

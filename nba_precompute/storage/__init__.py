@@ -1,0 +1,76 @@
+"""Where tables live, behind one small interface. What a warehouse promises stands here; each module beside this keeps it once.
+
+Publication is all or nothing: the days of a run are replaced together, rows and content hashes in one transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import pandas as pd
+
+from nba_precompute.tables.columns import Table
+
+
+class WarehouseError(Exception):
+    """The warehouse refused or could not be used; nothing was changed. The message says what to do."""
+
+
+class ContractError(WarehouseError):
+    """Rows break their table's contract: which column and rule, how many rows, examples by key."""
+
+
+class SchemaChanged(WarehouseError):
+    """A stored table has a column of another type than the contract."""
+
+
+class SourceMismatch(WarehouseError):
+    """The home's tables were made from another source."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another process held the warehouse for longer than the wait limit."""
+
+
+class WarehouseUnreadable(WarehouseError):
+    """What stands in the warehouse's place is no warehouse that this version can read."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The rows of exactly these days of one table, and for each day the hash of what it read."""
+
+    table: Table
+    frame: pd.DataFrame
+    days: Sequence[date]
+    read: Mapping[date, str]
+
+
+class Warehouse(Protocol):
+    """Tables by day."""
+
+    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> None:
+        """Replace the days of every publication, all in one transaction; the first publication of all fixes the source."""
+        ...
+
+    def read(
+        self, table: Table, start: date | None = None, end: date | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Rows of the days from `start` to `end`, both included, in the contract's types; empty where there are none."""
+        ...
+
+    def partition_versions(self) -> pd.DataFrame:
+        """A row a published day of a table.
+
+        Columns table_name (dataset.table), day, content_hash, read_hash, code_version, row_count, run_id, published_at (UTC).
+        """
+        ...
+
+    def source(self) -> str | None:
+        """The source that the tables were made from; None before the first publication."""
+        ...
+
+    def delete(self) -> None:
+        """Remove the whole warehouse."""
+        ...

@@ -1,0 +1,1 @@
+def write_simulated_league(folder): raise NotImplementedError

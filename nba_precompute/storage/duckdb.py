@@ -1,0 +1,360 @@
+"""The embedded warehouse: one DuckDB file. All SQL of DuckDB's is here.
+
+DuckDB lets one process write, and lets nobody else read meanwhile: connections are short, and whoever finds the file locked
+waits for a bounded time.
+"""
+
+import random
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+from pandera.errors import SchemaErrors
+
+from nba_precompute.storage import (
+    ContractError,
+    Publication,
+    SchemaChanged,
+    SourceMismatch,
+    WarehouseBusy,
+    WarehouseUnreadable,
+)
+from nba_precompute.storage.content_hash import hash_days
+from nba_precompute.tables import columns
+from nba_precompute.tables.columns import Table
+
+WAIT_LIMIT_SECONDS = 60.0
+"""How long a connection waits for another process's lock: far above the longest publication seen (about 3 s a season)."""
+
+SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.05, 0.2
+"""Between tries; random, so that waiting processes do not try in step."""
+
+EXAMPLES_SHOWN = 10
+"""Keys that a contract error names for each broken rule."""
+
+SQL_TYPES = {
+    columns.TEXT: "VARCHAR",
+    columns.INTEGER: "INTEGER",
+    columns.NUMBER: "DOUBLE",
+    columns.FLAG: "BOOLEAN",
+    columns.DAY: "DATE",
+}
+
+REFERENCE_TABLES = """
+CREATE SCHEMA IF NOT EXISTS nba_reference;
+CREATE TABLE IF NOT EXISTS nba_reference.source (name VARCHAR NOT NULL, first_published_at TIMESTAMP NOT NULL);
+CREATE TABLE IF NOT EXISTS nba_reference.partition_versions (
+    table_name VARCHAR NOT NULL,
+    day DATE NOT NULL,
+    content_hash VARCHAR NOT NULL,
+    read_hash VARCHAR NOT NULL,
+    code_version VARCHAR NOT NULL,
+    row_count INTEGER NOT NULL,
+    run_id VARCHAR NOT NULL,
+    published_at TIMESTAMP NOT NULL
+);
+COMMENT ON TABLE nba_reference.partition_versions IS
+    'One row a published day of a table: hashes of its rows and of what it read, code version, run and time (UTC)';
+CREATE OR REPLACE VIEW nba_reference.processor_run_history AS
+    SELECT
+        table_name AS processor_name, run_id, min(day) AS first_day, max(day) AS last_day, count(*) AS days,
+        sum(row_count) AS records, max(code_version) AS code_version, max(published_at) AS finished_at
+    FROM nba_reference.partition_versions
+    GROUP BY table_name, run_id;
+"""
+
+VERSION_COLUMNS = ["table_name", "day", "content_hash", "read_hash", "code_version", "row_count", "run_id", "published_at"]
+
+_locks_of_paths: dict[str, threading.Lock] = {}
+
+
+@dataclass(frozen=True)
+class DuckDBWarehouse:
+    """A warehouse in the file `path`."""
+
+    path: Path
+    wait_limit_seconds: float = WAIT_LIMIT_SECONDS
+
+    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> None:
+        """Validate every frame against its contract, then replace all days and their versions in one transaction."""
+        frames = _validated(publications)
+        versions = pd.concat(
+            [_versions(publication, frame, run_id) for publication, frame in zip(publications, frames, strict=True)]
+        )
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connection(read_only=False) as connection, _transaction(connection):
+            connection.execute(REFERENCE_TABLES)
+            _remember_source(connection, source, self.path)
+            for publication, frame in zip(publications, frames, strict=True):
+                _prepare_table(connection, publication.table)
+                _replace_days(connection, publication.table.qualified_name, publication.table.day, publication.days, frame)
+            for publication in publications:
+                name = publication.table.qualified_name
+                of_table = versions[versions["table_name"] == name]
+                connection.execute(
+                    "DELETE FROM nba_reference.partition_versions WHERE table_name = ? AND list_contains(?, day)",
+                    [name, list(publication.days)],
+                )
+                connection.register("new_rows", of_table)
+                connection.execute("INSERT INTO nba_reference.partition_versions BY NAME SELECT * FROM new_rows")
+                connection.unregister("new_rows")
+
+    def read(
+        self, table: Table, start: date | None = None, end: date | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Rows of the days from `start` to `end`, both included, in the contract's types and order of day and key."""
+        wanted = list(columns or table.columns)
+        kinds = {name: str(table.schema.columns[name].dtype) for name in wanted}
+        stored = set(self._stored_columns(table))
+        if not stored:
+            return _typed(pd.DataFrame(columns=wanted), kinds)
+        named = ", ".join(
+            f'"{name}"' if name in stored else f'CAST(NULL AS {SQL_TYPES[kinds[name]]}) AS "{name}"' for name in wanted
+        )
+        order = ", ".join(dict.fromkeys([table.day, *table.key]))
+        with self._connection(read_only=True) as connection:
+            rows = connection.execute(
+                f"SELECT {named} FROM {table.qualified_name} WHERE {table.day} BETWEEN ? AND ? ORDER BY {order}",
+                [start or date.min, end or date.max],
+            ).to_arrow_table()
+        return _typed(rows.to_pandas(date_as_object=False, integer_object_nulls=False), kinds)
+
+    def partition_versions(self) -> pd.DataFrame:
+        """A row a published day of a table."""
+        empty = pd.DataFrame({name: pd.Series(dtype="object") for name in VERSION_COLUMNS})
+        if not self.path.exists():
+            return empty.astype({"day": "datetime64[ns]"})
+        with self._connection(read_only=True) as connection:
+            rows = connection.execute("FROM nba_reference.partition_versions ORDER BY table_name, day").df()
+        return rows.astype({"day": "datetime64[ns]"})
+
+    def source(self) -> str | None:
+        """The source that the tables were made from; None before the first publication."""
+        if not self.path.exists():
+            return None
+        with self._connection(read_only=True) as connection:
+            found = connection.execute("SELECT name FROM nba_reference.source").fetchone()
+        return found[0] if found else None
+
+    def delete(self) -> None:
+        """Remove the file and DuckDB's log beside it."""
+        with self._lock_of_process():
+            for file in (self.path, self.path.with_name(self.path.name + ".wal")):
+                file.unlink(missing_ok=True)
+
+    def _stored_columns(self, table: Table) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self._connection(read_only=True) as connection:
+            return list(_stored_types(connection, table))
+
+    @contextmanager
+    def _lock_of_process(self) -> Iterator[None]:
+        # within a process DuckDB shares one database between connections and refuses to mix read-only with writing ones
+        with _locks_of_paths.setdefault(str(self.path.absolute()), threading.Lock()):
+            yield
+
+    @contextmanager
+    def _connection(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._lock_of_process():
+            connection = self._connect(read_only)
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+    def _connect(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        give_up_at = time.monotonic() + self.wait_limit_seconds
+        while True:
+            try:
+                return duckdb.connect(
+                    self.path,
+                    read_only=read_only,
+                    config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+                )
+            except duckdb.Error as error:
+                if "lock" not in str(error).lower() or self.path.is_dir():
+                    raise _unreadable(self.path, error) from error
+                if time.monotonic() > give_up_at:
+                    raise WarehouseBusy(
+                        f"{self.path} was locked for {self.wait_limit_seconds:.0f} s by {_holder(error)}. "
+                        "Wait for that process or end it, then run the same command again; nothing was changed."
+                    ) from error
+            time.sleep(random.uniform(SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS))
+
+
+def _holder(error: duckdb.Error) -> str:
+    found = re.search(r"held in (.*?\(PID \d+\))", str(error))
+    return found.group(1) if found else f"another process ({error})"
+
+
+def _unreadable(path: Path, error: duckdb.Error) -> WarehouseUnreadable:
+    if path.is_dir():
+        return WarehouseUnreadable(f"{path} is a folder, the warehouse is a file. Move the folder away.")
+    return WarehouseUnreadable(
+        f"{path} cannot be opened as a DuckDB {duckdb.__version__} file ({error}). "
+        "If it was written by a newer DuckDB, upgrade with `uv sync`; else move it away and backfill again."
+    )
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def _validated(publications: Sequence[Publication]) -> list[pd.DataFrame]:
+    """The frames in their contracts' columns and types; every failure of every frame at once."""
+    frames, broken = [], []
+    for publication in publications:
+        table = publication.table
+        absent = [name for name in table.columns if name not in publication.frame.columns]
+        if absent:
+            broken.append(f"{table.qualified_name}: column {', '.join(absent)} is not in the rows")
+            continue
+        try:
+            frame = table.conform(publication.frame)
+        except (TypeError, ValueError) as error:
+            broken.append(f"{table.qualified_name}: a column does not have its type: {error}")
+            continue
+        broken += _broken_rules(table, frame) + _wrong_days(publication, frame)
+        frames.append(frame)
+    if broken:
+        raise ContractError("Nothing was published, the rows break their contract:\n" + "\n".join(broken))
+    return frames
+
+
+def _broken_rules(table: Table, frame: pd.DataFrame) -> list[str]:
+    try:
+        table.schema.validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases
+        found = []
+        for (column, rule), failed in cases.groupby([cases["column"].fillna("(row)"), "check"], sort=False):
+            places = failed["index"].dropna().astype("int64").unique()
+            keys = frame.loc[places[:EXAMPLES_SHOWN], list(table.key)].astype(str)
+            examples = "; ".join(
+                ", ".join(f"{name} {value}" for name, value in row.items()) for row in keys.to_dict("records")
+            )
+            found.append(f"{table.qualified_name}.{column} breaks {rule} in {max(len(places), 1)} rows: {examples}")
+        return found
+    return []
+
+
+def _wrong_days(publication: Publication, frame: pd.DataFrame) -> list[str]:
+    name = publication.table.qualified_name
+    there = set(frame[publication.table.day].dt.date)
+    wanted = set(publication.days)
+    found = []
+    if there - wanted:
+        found.append(f"{name} has rows of {', '.join(map(str, sorted(there - wanted)))}, which the run does not publish")
+    if wanted - there:
+        found.append(f"{name} has no rows of {', '.join(map(str, sorted(wanted - there)))}; a day without rows is not published")
+    return found
+
+
+def _versions(publication: Publication, frame: pd.DataFrame, run_id: str) -> pd.DataFrame:
+    table = publication.table
+    hashes = hash_days(frame, table.day, table.columns)
+    return pd.DataFrame(
+        {
+            "table_name": table.qualified_name,
+            "day": hashes.index,
+            "content_hash": hashes.to_numpy(),
+            "read_hash": [publication.read[day.date()] for day in hashes.index],
+            "code_version": table.code_version,
+            "row_count": frame.groupby(table.day).size().reindex(hashes.index).to_numpy(),
+            "run_id": run_id,
+            "published_at": datetime.now(UTC).replace(tzinfo=None),
+        }
+    )
+
+
+def _remember_source(connection: duckdb.DuckDBPyConnection, source: str, path: Path) -> None:
+    known = connection.execute("SELECT name FROM nba_reference.source").fetchone()
+    if known is None:
+        connection.execute("INSERT INTO nba_reference.source VALUES (?, ?)", [source, datetime.now(UTC).replace(tzinfo=None)])
+    elif known[0] != source:
+        raise source_mismatch(path, known[0], source)
+
+
+def source_mismatch(path: Path, known: str, asked_for: str) -> SourceMismatch:
+    """The refusal of a second source."""
+    return SourceMismatch(
+        f"{path} was made from {known}, {asked_for} was asked for, and rows of two sources must not meet. "
+        "Use another home (NBA_PRECOMPUTE_HOME=DIR), or delete this one's tables and history with --reset."
+    )
+
+
+def _stored_types(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+    return dict(
+        connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
+            [table.dataset, table.name],
+        ).fetchall()
+    )
+
+
+def _prepare_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    wanted = {name: SQL_TYPES[str(column.dtype)] for name, column in table.schema.columns.items()}
+    stored = _stored_types(connection, table)
+    changed = [f"{name} ({stored[name]}, now {kind})" for name, kind in wanted.items() if stored.get(name, kind) != kind]
+    if changed:
+        raise SchemaChanged(
+            f"{table.qualified_name} has columns of another type: {', '.join(changed)}. "
+            f"Drop the table (DROP TABLE {table.qualified_name}) and backfill it, or give the column a new name."
+        )
+    if not stored:
+        columns_in_sql = ", ".join(
+            f'"{name}" {kind}{"" if table.schema.columns[name].nullable else " NOT NULL"}' for name, kind in wanted.items()
+        )
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.dataset}")
+        connection.execute(f"CREATE TABLE {table.qualified_name} ({columns_in_sql})")
+    for name, kind in wanted.items():
+        if stored and name not in stored:
+            connection.execute(f'ALTER TABLE {table.qualified_name} ADD COLUMN "{name}" {kind}')
+    _comment(connection, table)
+
+
+def _comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    known = dict(
+        connection.execute(
+            "SELECT column_name, comment FROM duckdb_columns() WHERE schema_name = ? AND table_name = ?",
+            [table.dataset, table.name],
+        ).fetchall()
+    )
+    said = {name: columns.meaning(column) for name, column in table.schema.columns.items()}
+    for name, words in said.items():
+        if known.get(name) != words:
+            connection.execute(f'COMMENT ON COLUMN {table.qualified_name}."{name}" IS {_quoted(words)}')
+    if any(known.get(name) != words for name, words in said.items()):
+        connection.execute(f"COMMENT ON TABLE {table.qualified_name} IS {_quoted(table.description)}")
+
+
+def _quoted(words: str) -> str:
+    return "'" + words.replace("'", "''") + "'"
+
+
+def _replace_days(
+    connection: duckdb.DuckDBPyConnection, name: str, day: str, days: Sequence[date], frame: pd.DataFrame
+) -> None:
+    connection.execute(f'DELETE FROM {name} WHERE list_contains(?, "{day}")', [list(days)])
+    connection.register("new_rows", frame)
+    connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM new_rows")
+    connection.unregister("new_rows")
+
+
+def _typed(frame: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
+    return frame.astype({name: "object" if kind == columns.TEXT else kind for name, kind in kinds.items()})
