@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 import dagster as dg
 import pandas as pd
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table as Grid
@@ -36,7 +37,10 @@ SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
 DAYS_NAMED = 12
 """Missing days of a table that the terminal names; `status --json` names all."""
 
-console = Console(highlight=False, soft_wrap=True)
+TERMINAL_WIDTH = None if sys.stdout.isatty() else 120
+"""A pipe or a file has no width; the coverage table needs this much."""
+
+console = Console(highlight=False, soft_wrap=True, width=TERMINAL_WIDTH)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -257,8 +261,8 @@ def print_coverage(title: str, found: pd.DataFrame) -> None:
     """Days there of days wanted, by table and season."""
     counts = summary(found)
     seasons = sorted(counts["season"].unique())
-    grid = Grid(title=title, title_justify="left", header_style="bold")
-    grid.add_column("table")
+    grid = Grid(title=title, title_justify="left", header_style="bold", box=SIMPLE)
+    grid.add_column("table", no_wrap=True)
     for season in [*seasons, "missing", "stale"]:
         grid.add_column(season, justify="right")
     for table, of_table in counts.groupby("table", sort=False):

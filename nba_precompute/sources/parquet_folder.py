@@ -167,11 +167,13 @@ def _nulls(opened: pq.ParquetFile, column: str) -> int:
 
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Dates and times as datetime64[ns] without a time zone; whole numbers without gaps as they are."""
+    """Dates and times as datetime64[ns] without a time zone, true/false as boolean, so that types do not depend on the rows."""
     frame = table.to_pandas(date_as_object=False)
     for column, kind in zip(table.column_names, table.schema.types, strict=True):
         if pa.types.is_timestamp(kind) and kind.tz is not None:
             frame[column] = frame[column].dt.tz_convert("UTC").dt.tz_localize(None)
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
             frame[column] = frame[column].astype("datetime64[ns]")
+        if pa.types.is_boolean(kind):
+            frame[column] = frame[column].astype("boolean")
     return frame

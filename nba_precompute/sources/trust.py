@@ -146,24 +146,13 @@ def _wrong_games(box: pd.DataFrame, schedule: pd.DataFrame) -> list[pd.DataFrame
 
 def _missing_games(days: Sequence[pd.Timestamp], box: pd.DataFrame, schedule: pd.DataFrame) -> list[pd.DataFrame]:
     promised = schedule[schedule["game_date"].isin(days) & schedule["game_id"].str[2].isin(GAME_TYPES)]
-    found = []
-    sides = box[["game_id", "team"]].drop_duplicates()
-    sides = set(zip(sides["game_id"], sides["team"], strict=True))
-    for side in ("home_team", "away_team"):
-        there = [pair in sides for pair in zip(promised["game_id"], promised[side], strict=True)]
-        absent = promised[[not found for found in there]]
-        found.append(
-            _problems(
-                absent,
-                layout.BOX_SCORES,
-                None,
-                f"the schedule has "
-                + absent["away_team"]
-                + " at "
-                + absent["home_team"]
-                + ", the file has no row of "
-                + absent[side]
-                + "; add the box score, or correct the date in the schedule if the game was postponed",
-            )
-        )
-    return [rows for rows in found if len(rows)]
+    sides = set(box[["game_id", "team"]].drop_duplicates().itertuples(index=False, name=None))
+    has_home = pd.Series([pair in sides for pair in zip(promised["game_id"], promised["home_team"], strict=True)], promised.index, bool)
+    has_away = pd.Series([pair in sides for pair in zip(promised["game_id"], promised["away_team"], strict=True)], promised.index, bool)
+    absent = promised[~(has_home & has_away)]
+    lacking = pd.Series("it", absent.index).mask(has_home, absent["away_team"]).mask(has_away, absent["home_team"])
+    problem = (
+        "the schedule has " + absent["away_team"] + " at " + absent["home_team"] + ", the file has no row of " + lacking
+        + ": add the box score, or correct the schedule's date if the game was postponed"
+    )
+    return [_problems(absent, layout.BOX_SCORES, None, problem)] if len(absent) else []

@@ -51,6 +51,8 @@ def mix(bits: np.ndarray) -> np.ndarray:
 def column_bits(values: pd.Series) -> np.ndarray:
     """The bits of each value: of numbers and flags as doubles, of times as nanoseconds, of text as its SipHash."""
     missing = values.isna().to_numpy()
+    if values.dtype == "object" and pd.api.types.infer_dtype(values, skipna=True) != "string":
+        values = values.convert_dtypes()  # flags or numbers that a missing value turned to objects
     if pd.api.types.is_datetime64_any_dtype(values):
         bits = values.to_numpy().astype("datetime64[ns]").astype("int64").view("uint64")
     elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):

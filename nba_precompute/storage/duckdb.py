@@ -120,9 +120,9 @@ class DuckDBWarehouse:
         )
         order = ", ".join(dict.fromkeys([table.day, *table.key]))
         with self._connection(read_only=True) as connection:
-            rows = connection.execute(
+            rows = connection.sql(
                 f"SELECT {named} FROM {table.qualified_name} WHERE {table.day} BETWEEN ? AND ? ORDER BY {order}",
-                [start or date.min, end or date.max],
+                params=[start or date.min, end or date.max],
             ).to_arrow_table()
         return _typed(rows.to_pandas(date_as_object=False, integer_object_nulls=False), kinds)
 
