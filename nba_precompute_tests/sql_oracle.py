@@ -596,7 +596,8 @@ WITH league AS (
     LEFT JOIN player_shot_zone_analysis z ON z.analysis_date = c.game_date AND z.player_id = c.player_id
     LEFT JOIN team_defense_zone_analysis d ON d.analysis_date = c.game_date AND d.team_abbr = c.opponent_team_abbr
     LEFT JOIN upcoming_team_game_context own ON own.game_date = c.game_date AND own.team_abbr = c.team_abbr
-    LEFT JOIN upcoming_team_game_context other ON other.game_date = c.game_date AND other.team_abbr = c.opponent_team_abbr
+    LEFT JOIN upcoming_team_game_context other
+           ON other.game_date = c.game_date AND other.team_abbr = c.opponent_team_abbr
     LEFT JOIN league ON league.day = c.game_date
 ), mismatch AS (
     SELECT game_date, player_id,
@@ -616,7 +617,8 @@ WITH league AS (
                + CASE WHEN games_in_last_7_days >= 4 THEN -10 ELSE 0 END
                + CASE WHEN above(minutes_in_last_7_days, 240) THEN -10 ELSE 0 END
                + CASE WHEN above(avg_minutes_per_game_last_7, 35) THEN -8 ELSE 0 END
-               + CASE WHEN back_to_backs_last_14_days >= 2 THEN -12 WHEN back_to_backs_last_14_days = 1 THEN -5 ELSE 0 END
+               + CASE WHEN back_to_backs_last_14_days >= 2 THEN -12
+                      WHEN back_to_backs_last_14_days = 1 THEN -5 ELSE 0 END
                + CASE WHEN player_age >= 35 THEN -10 WHEN player_age >= 30 THEN -5 ELSE 0 END
            END AS unclamped,
            clamp(unclamped, 0, 100) AS score
@@ -704,7 +706,8 @@ WITH last_5 AS (
            ratio(last_10.minutes - season_form.minutes, season_form.minutes) AS change,
            CASE WHEN change IS NULL THEN NULL
                 WHEN at_least(change, 0.2) THEN 2 WHEN at_least(change, 0.1) THEN 1
-                WHEN at_most(change, -0.2) THEN -2 WHEN at_most(change, -0.1) THEN -1 ELSE 0 END::INTEGER AS minutes_change,
+                WHEN at_most(change, -0.2) THEN -2 WHEN at_most(change, -0.1) THEN -1
+                ELSE 0 END::INTEGER AS minutes_change,
            d.defensive_rating_last_15 AS opponent_def_rating,
            d.opponent_pace,
            c.is_home::INTEGER AS home_away,
@@ -739,7 +742,8 @@ WITH last_5 AS (
     LEFT JOIN player_shot_zone_analysis z ON z.analysis_date = c.game_date AND z.player_id = c.player_id
     LEFT JOIN team_defense_zone_analysis d ON d.analysis_date = c.game_date AND d.team_abbr = c.opponent_team_abbr
     LEFT JOIN upcoming_team_game_context own ON own.game_date = c.game_date AND own.team_abbr = c.team_abbr
-    LEFT JOIN upcoming_team_game_context other ON other.game_date = c.game_date AND other.team_abbr = c.opponent_team_abbr
+    LEFT JOIN upcoming_team_game_context other
+           ON other.game_date = c.game_date AND other.team_abbr = c.opponent_team_abbr
 ), graded AS (
     SELECT *, 100 / 29 * len(list_filter([
         points_avg_last_5, points_avg_last_10, points_avg_season, points_std_last_10, games_in_last_7_days,
@@ -795,16 +799,15 @@ def expected(connection: duckdb.DuckDBPyConnection, table: str, days: Sequence[d
     """
     if table not in _KEYS:
         raise ValueError(f"The oracle knows no table {table!r}; it knows {', '.join(TABLES)}.")
-    connection.execute("CREATE OR REPLACE TABLE requested_day AS SELECT DISTINCT unnest(?::DATE[]) AS day", [list(days)])
+    requested_days = "SELECT DISTINCT unnest(?::DATE[]) AS day"
+    connection.execute(f"CREATE OR REPLACE TABLE requested_day AS {requested_days}", [list(days)])
     if table not in GAME_SUMMARIES:
         for step, query in _STEPS.items():
             connection.execute(f"CREATE OR REPLACE TABLE {step} AS {query}")
             if step == table:
                 break
     partition, key = _KEYS[table]
-    return connection.execute(
-        f"FROM {table} WHERE {partition} IN (SELECT day FROM requested_day) ORDER BY {key}"
-    ).df()
+    return connection.execute(f"FROM {table} WHERE {partition} IN (SELECT day FROM requested_day) ORDER BY {key}").df()
 
 
 def _create_raw_view(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
