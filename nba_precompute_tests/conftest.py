@@ -6,6 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from nba_precompute.game_days import SEASONS
+from nba_precompute.sources.parquet_folder import ParquetFolder
+from nba_precompute.sources.simulated import write_simulated_league
+
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"the development data is not at {REAL_DATA}")
 
@@ -79,3 +83,11 @@ def shot_rows(player_id: int, places: dict[str, tuple[int, int]], game_id: str =
                 }
             )
     return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="session")
+def simulated_season(tmp_path_factory: pytest.TempPathFactory) -> ParquetFolder:
+    """The simulated league's 2023-24, with all its days."""
+    folder = tmp_path_factory.mktemp("raw") / "league"
+    write_simulated_league(folder, [season for season in SEASONS if season.name == "2023-24"])
+    return ParquetFolder(folder, name="one simulated season")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nba_precompute.tables import columns, windows
-from nba_precompute.tables.columns import Table, integer, number
+from nba_precompute.tables.columns import Table, number
 from nba_precompute.tables.windows import at_least
 
 CANDIDATE_TEAM_GAMES = 10
@@ -70,7 +70,7 @@ def upcoming_player_game_context(
     the news in the source's order, `props` the days' snapshots, `players` birth dates, `team_context` the days' teams.
     """
     candidates = candidates_of(days, schedule, player_game_summary, team_context)
-    candidates["player_status"] = player_status(candidates, injuries, box_scores)
+    candidates["player_status"] = player_status(candidates, injuries, appearances(player_game_summary, box_scores))
     candidates = candidates.assign(**absences(candidates))
     slate = candidates[candidates["player_status"] != "out"].reset_index(drop=True)
     slate["projected_usage_rate"] = projected_usage_rate(slate)
@@ -123,7 +123,13 @@ def minutes_a_game(players: pd.DataFrame) -> pd.Series:
     return players["seconds_last_10"] / players["games_last_10"] / 60
 
 
-def player_status(candidates: pd.DataFrame, injuries: pd.DataFrame, box_scores: pd.DataFrame) -> pd.Series:
+def appearances(player_game_summary: pd.DataFrame, box_scores: pd.DataFrame) -> pd.DataFrame:
+    """Dates on which a player was seen playing: in the games that count, and in Cup finals."""
+    cup_finals = box_scores[~box_scores.index.isin(windows.of_form(box_scores).index)]
+    return pd.concat([rows[["game_date", "player_id"]].astype({"player_id": "int64"}) for rows in (player_game_summary, cup_finals)])
+
+
+def player_status(candidates: pd.DataFrame, injuries: pd.DataFrame, appearances: pd.DataFrame) -> pd.Series:
     """out, doubtful, questionable or available, by the latest news before the day; nobody is known out on synthetic dates.
 
     An `out` holds until he appears in a game (Cup finals included) or newer news comes. Day-to-day items do not hold him out:
@@ -132,7 +138,7 @@ def player_status(candidates: pd.DataFrame, injuries: pd.DataFrame, box_scores: 
     identified = injuries[injuries["player_id"].notna()].rename(columns={"date": "game_date"})
     identified = identified.assign(player_id=identified["player_id"].astype("int64"))
     item = windows.latest_before(candidates, identified[["game_date", "player_id", "status", "note"]], "player_id")
-    last_seen_playing = windows.latest_before(candidates, box_scores[["game_date", "player_id"]], "player_id")["seen_date"]
+    last_seen_playing = windows.latest_before(candidates, appearances, "player_id")["seen_date"]
     returned = last_seen_playing > item["seen_date"]
     holds = (item["status"] == "out") & ~returned & (candidates["context_source"] == "captured")
     day_to_day = item["note"].fillna("").str.contains(DAY_TO_DAY, regex=False)
