@@ -159,7 +159,7 @@ def publish(
     if frames:
         inputs.home.warehouse.publish(
             [Publication(table, frame, inputs.days, inputs.read) for table, frame in frames],
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             source=inputs.source.name,
         )
     versions = inputs.home.warehouse.partition_versions()

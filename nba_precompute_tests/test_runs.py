@@ -1,0 +1,254 @@
+"""Real runs of the real graph on a real instance and a real warehouse, over a few weeks of the simulated league."""
+
+import shutil
+from datetime import date
+
+import dagster as dg
+import duckdb
+import pandas as pd
+import pytest
+
+from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
+from nba_precompute.backfill import RangedRun, backfill_days, execute
+from nba_precompute.coverage import GAP, MISSING, STALE, THERE, look_at_source, survey
+from nba_precompute.definitions import build_definitions
+from nba_precompute.game_days import days_between, eligible_days, game_days
+from nba_precompute.home import Home
+from nba_precompute.instance import instance_of
+
+START, END = date(2023, 10, 24), date(2023, 11, 17)
+ELIGIBLE = days_between(eligible_days, START, END)
+GAMES = days_between(game_days, START, END)
+
+
+class Platform:
+    """A home with its instance, as the command line uses them."""
+
+    def __init__(self, folder, raw):
+        self.home = Home(folder, raw)
+        self.instance = instance_of(self.home)
+
+    def backfill(self, start=START, end=END, tables=TABLES, force=False):
+        made = []
+        failures = backfill_days(
+            build_definitions(self.home),
+            self.home,
+            self.instance,
+            look_at_source(self.home.source(), start, end),
+            tables,
+            tags={},
+            force=force,
+            on_progress=lambda run, *_: made.append(run),
+        )
+        runs = list(dict.fromkeys((tuple(table.name for table in run.tables), run.days[0], run.days[-1]) for run in made))
+        return runs, failures
+
+    def run(self, tables, days):
+        run = RangedRun(tables, days)
+        return execute(build_definitions(self.home), self.instance, run, tags={}, on_materialization=lambda: None)
+
+    def states(self, start=START, end=END):
+        found = survey(self.home, self.instance, look_at_source(self.home.source(), start, end), TABLES)
+        return found.set_index(["table", "day"])["state"]
+
+    def recorded(self, table):
+        return self.instance.get_materialized_partitions(dg.AssetKey(table.name))
+
+    def hashes(self):
+        versions = self.home.warehouse.partition_versions()
+        return versions.set_index(["table_name", "day"])["content_hash"].sort_index()
+
+
+def folder_of(simulated_season, tmp_path_factory, name="raw"):
+    folder = tmp_path_factory.mktemp(name)
+    shutil.copytree(simulated_season.path, folder, dirs_exist_ok=True)
+    return folder
+
+
+def change_box_scores(folder, change):
+    path = folder / "player_box_scores.parquet"
+    rows = pd.read_parquet(path)
+    rows["game_date"] = pd.to_datetime(rows["game_date"])
+    changed = change(rows).copy()
+    changed["game_date"] = changed["game_date"].dt.date
+    changed.to_parquet(path)
+
+
+@pytest.fixture(scope="module")
+def filled(simulated_season, tmp_path_factory):
+    """A home with everything from START to END; tests that change anything take a copy."""
+    platform = Platform(tmp_path_factory.mktemp("filled") / "home", folder_of(simulated_season, tmp_path_factory))
+    platform.made, platform.failures = platform.backfill()
+    return platform
+
+
+@pytest.fixture
+def copied(filled, tmp_path):
+    """A copy of the filled home and its raw games, to be changed."""
+    shutil.copytree(filled.home.raw, tmp_path / "raw")
+    shutil.copytree(filled.home.folder, tmp_path / "home")
+    with duckdb.connect(tmp_path / "home" / "warehouse.duckdb") as connection:
+        connection.execute("UPDATE nba_reference.source SET name = ?", [str((tmp_path / "raw").resolve())])
+    return Platform(tmp_path / "home", tmp_path / "raw")
+
+
+def test_an_empty_home_is_filled_by_one_run_of_summaries_and_one_of_the_cascade(filled):
+    assert filled.failures == []
+    assert filled.made == [
+        (tuple(table.name for table in SUMMARY_TABLES), START, END),
+        (tuple(table.name for table in CASCADE_TABLES), date(2023, 11, 8), END),
+    ]
+    assert set(filled.states()) == {THERE}
+
+
+def test_what_is_there_is_not_made_again(filled):
+    assert filled.backfill() == ([], [])
+
+
+def test_every_partition_carries_its_rows_players_readiness_and_content_hash(filled):
+    day = ELIGIBLE[0]
+    [event] = filled.instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey("ml_feature_store_v2"), asset_partitions=[str(day)]), limit=1
+    ).records
+    metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    rows = filled.home.warehouse.read(TABLES[-1], day, day)
+    assert metadata["dagster/partition_row_count"] == metadata["players"] == len(rows)
+    assert metadata["share_ready"] == pytest.approx(rows["production_ready"].mean())
+    assert metadata["content_hash"] == filled.hashes()["nba_predictions.ml_feature_store_v2", pd.Timestamp(day)]
+
+
+def test_a_range_run_equals_ten_runs_a_day(filled, tmp_path):
+    days = ELIGIBLE[:10]
+    single = Platform(tmp_path / "home", filled.home.raw)
+    single.run(SUMMARY_TABLES, GAMES)
+    for day in days:
+        assert single.run(CASCADE_TABLES, [day]).success
+    ranged, by_day = filled.hashes(), single.hashes()
+    assert len(by_day) == 3 * len(GAMES) + 6 * len(days)
+    pd.testing.assert_series_equal(ranged[by_day.index], by_day)
+    for table in CASCADE_TABLES:
+        rows = [platform.home.warehouse.read(table, days[0], days[-1]) for platform in (filled, single)]
+        pd.testing.assert_frame_equal(*rows, check_exact=True)
+
+
+def test_making_everything_again_gives_the_same_rows(copied):
+    before = {table.name: copied.home.warehouse.read(table) for table in TABLES}
+    hashes = copied.hashes()
+    runs, failures = copied.backfill(force=True)
+    assert failures == []
+    assert len(runs) == 2
+    pd.testing.assert_series_equal(copied.hashes(), hashes)
+    for table in TABLES:
+        pd.testing.assert_frame_equal(copied.home.warehouse.read(table), before[table.name], check_exact=True)
+
+
+def test_a_range_of_bootstrap_days_touches_no_table_of_the_cascade(filled, tmp_path):
+    platform = Platform(tmp_path / "home", filled.home.raw)
+    runs, failures = platform.backfill(START, date(2023, 11, 6))
+    assert [tables for tables, _, _ in runs] == [tuple(table.name for table in SUMMARY_TABLES)]
+    assert failures == []
+    assert all(platform.recorded(table) == set() for table in CASCADE_TABLES)
+    assert all(platform.home.warehouse.read(table).empty for table in CASCADE_TABLES)
+
+
+def test_a_day_without_box_scores_stays_missing_and_the_others_are_there(filled, simulated_season, tmp_path, tmp_path_factory):
+    raw = folder_of(simulated_season, tmp_path_factory)
+    lost = pd.Timestamp("2023-10-27")
+    change_box_scores(raw, lambda rows: rows[rows["game_date"] != lost])
+    platform = Platform(tmp_path / "home", raw)
+    result = platform.run(SUMMARY_TABLES, GAMES)
+    assert not result.success
+    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data.user_failure_data
+    assert f"1 of {len(GAMES)} days" in failure.description
+    assert failure.metadata["days"].value == "2023-10-27"
+    assert "player_box_scores.parquet: 2023-10-27, game 00223" in failure.metadata["reasons"].value
+    for table in SUMMARY_TABLES:
+        assert platform.recorded(table) == {str(day) for day in GAMES if day != lost.date()}
+        assert lost not in set(platform.home.warehouse.read(table)["game_date"])
+    states = platform.states()
+    assert [states[table.name, lost.date()] for table in SUMMARY_TABLES] == [GAP] * 3
+
+
+def test_the_command_line_leaves_a_day_that_cannot_be_trusted_out_of_its_ranges(simulated_season, tmp_path, tmp_path_factory):
+    raw = folder_of(simulated_season, tmp_path_factory)
+    lost = pd.Timestamp("2023-10-27")
+    change_box_scores(raw, lambda rows: rows[rows["game_date"] != lost])
+    platform = Platform(tmp_path / "home", raw)
+    runs, failures = platform.backfill()
+    assert failures == []
+    assert [(first, last) for tables, first, last in runs if len(tables) == 3] == [
+        (START, date(2023, 10, 26)),
+        (date(2023, 10, 28), END),
+    ]
+    states = platform.states()
+    assert set(states.drop([(table.name, lost.date()) for table in SUMMARY_TABLES])) == {THERE}
+    zones = platform.home.warehouse.read(CASCADE_TABLES[3], ELIGIBLE[0], ELIGIBLE[0])
+    assert zones["completeness_pct"].min() < 100
+
+
+def test_a_day_of_the_cascade_whose_upstream_is_not_there_stays_missing(filled, tmp_path):
+    platform = Platform(tmp_path / "home", filled.home.raw)
+    platform.run(SUMMARY_TABLES, GAMES)
+    platform.run(CASCADE_TABLES[:4], ELIGIBLE[:2])
+    result = platform.run([CASCADE_TABLES[4]], ELIGIBLE[:3])
+    assert not result.success
+    assert platform.recorded(CASCADE_TABLES[4]) == {str(day) for day in ELIGIBLE[:2]}
+    assert set(platform.home.warehouse.read(CASCADE_TABLES[4])["game_date"].dt.date) == set(ELIGIBLE[:2])
+
+
+def test_without_any_game_of_the_season_nothing_of_the_cascade_is_made(filled, tmp_path):
+    platform = Platform(tmp_path / "home", filled.home.raw)
+    for table in CASCADE_TABLES:
+        assert not platform.run([table], ELIGIBLE[:1]).success
+        assert platform.recorded(table) == set()
+        assert platform.home.warehouse.read(table).empty
+
+
+def test_a_corrected_box_score_makes_its_day_and_the_later_days_that_see_it_again(copied):
+    corrected = date(2023, 11, 12)
+
+    def one_more_free_throw(rows):
+        first = rows.index[rows["game_date"] == pd.Timestamp(corrected)][0]
+        rows.loc[first, ["pts", "ftm", "fta"]] += 1
+        return rows
+
+    before = copied.hashes()
+    change_box_scores(copied.home.raw, one_more_free_throw)
+    states = copied.states()
+    assert {day for (table, day), state in states.items() if state == STALE and table == "player_game_summary"} == {corrected}
+    runs, failures = copied.backfill()
+    assert failures == []
+    assert runs[0] == (tuple(table.name for table in SUMMARY_TABLES), corrected, corrected)
+    later = [day for day in ELIGIBLE if day > corrected]
+    assert {(first, last) for _, first, last in runs[1:]} == {(later[0], later[-1])}
+    assert set(copied.states()) == {THERE}
+    changed = copied.hashes()
+    changed = changed[changed != before[changed.index]].reset_index()
+    assert changed["day"].min().date() == corrected
+    assert set(changed.loc[changed["table_name"] == "nba_predictions.ml_feature_store_v2", "day"].dt.date) <= set(later)
+
+
+def test_rows_in_another_order_make_nothing_stale(copied):
+    change_box_scores(copied.home.raw, lambda rows: rows.sample(frac=1, random_state=1))
+    assert copied.backfill() == ([], [])
+
+
+def test_a_day_made_again_with_the_same_rows_wakes_nothing_downstream(copied):
+    day = date(2023, 11, 12)
+    path = copied.home.raw / "shots.parquet"
+    shots = pd.read_parquet(path)
+    shots.loc[(shots["game_date"] == day) & ~shots["made"], "assisted"] = True  # no table counts assists of misses
+    shots.to_parquet(path)
+    before = copied.hashes()
+    assert copied.backfill() == ([(tuple(table.name for table in SUMMARY_TABLES), day, day)], [])
+    pd.testing.assert_series_equal(copied.hashes(), before)
+
+
+def test_what_the_warehouse_lost_is_missing_although_dagster_recorded_it(copied):
+    copied.home.warehouse.delete()
+    assert set(copied.states()) == {MISSING}
+
+
+def test_what_dagster_has_not_recorded_is_missing_although_the_warehouse_has_it(copied, tmp_path):
+    shutil.rmtree(copied.home.folder / "dagster")
+    assert set(Platform(copied.home.folder, copied.home.raw).states()) == {MISSING}
