@@ -406,7 +406,7 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
     assert sorted((row["run_id"], row["partition"]) for row in materialised) == sorted(
         (id_of(f"run {number}"), key) for number in range(3) for key in KEYS
     )
-    tagged = [row["event_id"] for row in rows_of(tmp_path, "index", "asset_event_tags") if row["key"] == "dagster/code_version"]
+    tagged = [row["event_id"] for row in rows_of(tmp_path, "index", "asset_event_tags") if row["key"] == "dagster/data_version"]
     assert tagged == [row["id"] for row in materialised]
     assert instance.get_latest_materialization_event(described.key).run_id == materialised[-1]["run_id"]
 

@@ -119,7 +119,7 @@ class ParquetFolder:
             table = pq.read_table(self.path / file.name, columns=list(file.columns), filters=filters)
         except (pa.ArrowInvalid, OSError) as error:
             raise self._unreadable(file, error) from error
-        return _to_pandas(table)
+        return _to_pandas(_with_types_of_empty_columns(table, file))
 
     def _open(self, file: RawFile) -> pq.ParquetFile:
         path = self.path / file.name
@@ -135,7 +135,7 @@ class ParquetFolder:
         for column, kind in file.columns.items():
             if column not in kinds:
                 raise RawDataError(f"{path}: column {column} ({kind}) is missing. Write the file again with it.")
-            if not IS_KIND[kind](kinds[column]):
+            if not IS_KIND[kind](kinds[column]) and not pa.types.is_null(kinds[column]):
                 raise RawDataError(
                     f"{path}: column {column} holds {kinds[column]}{_first_row(opened, column, file)}, a {kind} is expected. "
                     "Write the file again with the right type."
@@ -158,6 +158,14 @@ def _first_row(opened: pq.ParquetFile, column: str, file: RawFile) -> str:
     first = opened.read_row_group(0, columns=list(dict.fromkeys([*keys, column]))).slice(0, 1).to_pylist()[0]
     where = ", ".join(f"{key} {first[key]}" for key in keys)
     return f" (first: {first[column]!r}, {where})"
+
+
+def _with_types_of_empty_columns(table: pa.Table, file: RawFile) -> pa.Table:
+    """A column without a single value is written without a type; it gets the layout's."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_null(field.type):
+            table = table.set_column(place, field.name, table[field.name].cast(EMPTY_OF_KIND[file.columns[field.name]]))
+    return table
 
 
 def _nulls(opened: pq.ParquetFile, column: str) -> int:

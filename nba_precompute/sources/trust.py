@@ -28,10 +28,12 @@ def problems_by_day(
 
     `box_scores` and `shots` hold the rows dated on those days, `schedule` all games.
     """
-    box = box_scores[box_scores["game_date"].isin(days)]
+    box = box_scores[box_scores["game_date"].isin(days)].reset_index(drop=True)
+    taken = shots[shots["game_date"].isin(days)].reset_index(drop=True)
+    schedule = schedule.reset_index(drop=True)
     found = [
         *_empty_values(box, layout.BOX_SCORES),
-        *_empty_values(shots[shots["game_date"].isin(days)], layout.SHOTS),
+        *_empty_values(taken, layout.SHOTS),
         *_broken_rows(box),
         *_wrong_games(box, schedule),
         *_missing_games(days, box, schedule),
