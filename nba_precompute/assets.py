@@ -43,7 +43,13 @@ RAW_FILES = {
     "raw_players": layout.PLAYERS,
 }
 
-COLUMN_KINDS = {columns.TEXT: "string", columns.INTEGER: "int", columns.NUMBER: "float", columns.FLAG: "bool", columns.DAY: "date"}
+COLUMN_KINDS = {
+    columns.TEXT: "string",
+    columns.INTEGER: "int",
+    columns.NUMBER: "float",
+    columns.FLAG: "bool",
+    columns.DAY: "date",
+}
 
 raw_assets = [
     dg.AssetSpec(
@@ -214,7 +220,6 @@ def player_composite_factors(inputs: Inputs) -> pd.DataFrame:
         team_context=inputs.same_days(utgc.UPCOMING_TEAM_GAME_CONTEXT),
         team_defense=inputs.same_days(tdza.TEAM_DEFENSE_ZONE_ANALYSIS),
         player_zones=inputs.same_days(psza.PLAYER_SHOT_ZONE_ANALYSIS),
-        schedule=inputs.schedule(),
         team_offense_game_summary=inputs.season_to_date(togs.TEAM_OFFENSE_GAME_SUMMARY),
     )
 
@@ -260,7 +265,7 @@ CASCADE_TABLES = [
 
 TABLES = [*SUMMARY_TABLES, *CASCADE_TABLES]
 
-ASSETS = [
+ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *raw_assets,
     game_summaries,
     upcoming_team_game_context,

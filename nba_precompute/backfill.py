@@ -7,6 +7,7 @@ whose days did not change wakes nothing downstream.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import count
 from uuid import uuid4
 
 import dagster as dg
@@ -41,6 +42,10 @@ class RangedRun:
         return len(self.tables) * len(self.days)
 
 
+OnProgress = Callable[[RangedRun, int, int, int], None]
+"""Told of a run: the run, the days of tables made so far, those to be made in all, and the dates among these."""
+
+
 def backfill_days(
     definitions: dg.Definitions,
     home: Home,
@@ -50,12 +55,11 @@ def backfill_days(
     *,
     tags: dict[str, str],
     force: bool,
-    on_progress: Callable[[RangedRun, int, int, int], None],
+    on_progress: OnProgress,
 ) -> list[str]:
     """Make every missing or stale day of `tables` (with `force` every day that the source can fill) within `state`.
 
-    `on_progress` is told the run, the days of tables made, those to be made in all, and the dates among these. No day is asked
-    for twice, so the backfill ends. Returns what went wrong, a sentence a failed run.
+    No day is asked for twice, so the backfill ends. Returns what went wrong, a sentence a failed run.
     """
     attempted: set[tuple[str, date]] = set()
     failures: list[str] = []
@@ -65,27 +69,30 @@ def backfill_days(
         runs = next_runs(to_make)
         if not runs:
             return failures
-        total, dates = made + len(to_make), to_make["day"].nunique() + len({day for _, day in attempted} - set(to_make["day"]))
+        total = made + len(to_make)
+        dates = len({day for _, day in attempted} | set(to_make["day"]))
         for run in runs:
             on_progress(run, made, total, dates)
-            counted = iter(range(made + 1, made + run.partitions + 1))
-            result = execute(
-                definitions,
-                instance,
-                run,
-                tags=tags,
-                on_materialization=lambda run=run, counted=counted: on_progress(run, next(counted, made), total, dates),
-            )
+            count_one = counting(on_progress, run, made, total, dates)
+            result = execute(definitions, instance, run, tags=tags, on_materialization=count_one)
             made += run.partitions
             attempted |= {(table.name, day) for table in run.tables for day in run.days}
             if not result.success:
                 failures += [failure_in_words(run, event) for event in result.all_events if event.is_step_failure]
 
 
+def counting(on_progress: OnProgress, run: RangedRun, made: int, total: int, dates: int) -> Callable[[], None]:
+    """What to call for every day of a table that the run makes."""
+    numbers = count(made + 1)
+    return lambda: on_progress(run, next(numbers), total, dates)
+
+
 def days_to_make(found: pd.DataFrame, attempted: set[tuple[str, date]], force: bool) -> pd.DataFrame:
     """Rows of the survey that ask to be made and were not asked for before."""
     wanted = found[found["state"] != GAP] if force else found[found["state"].isin([MISSING, STALE])]
-    asked_before = pd.Series([pair in attempted for pair in zip(wanted["table"], wanted["day"], strict=True)], wanted.index, bool)
+    asked_before = pd.Series(
+        [pair in attempted for pair in zip(wanted["table"], wanted["day"], strict=True)], wanted.index, bool
+    )
     return wanted[~asked_before].assign(may_run_along=lambda rows: force | (rows["state"] == MISSING))
 
 

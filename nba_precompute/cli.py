@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,12 +17,12 @@ import dagster as dg
 import pandas as pd
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as Grid
 
 from nba_precompute import game_days
 from nba_precompute.assets import TABLES
-from nba_precompute.backfill import MODE_TAG, SKIPPED_PREFLIGHT_TAG, RangedRun, backfill_days
+from nba_precompute.backfill import MODE_TAG, SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days
 from nba_precompute.coverage import GAP, MISSING, STALE, SourceState, is_complete, look_at_source, summary, survey
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home
@@ -82,7 +82,9 @@ tables_option = click.option("--tables", metavar="NAMES", help="Comma-separated 
 @click.option("--mode", type=click.Choice(["backfill", "production"]), default="backfill", help="Recorded on the runs.")
 @click.option("--skip-preflight", is_flag=True, help="Recorded on the runs.")
 @click.option("--force", is_flag=True, help="Make every day of the range again, also what is there.")
-@click.option("--reset", is_flag=True, help="Delete the home's warehouse and history first, so that another source can be used.")
+@click.option(
+    "--reset", is_flag=True, help="Delete the home's warehouse and history first, so that another source can be used."
+)
 def backfill(
     raw: Path | None,
     start: str | None,
@@ -236,7 +238,7 @@ def make_days(
         )
 
 
-def advance_of(progress: Progress, task: int) -> Callable[[RangedRun, int, int, int], None]:
+def advance_of(progress: Progress, task: TaskID) -> OnProgress:
     """What the backfill calls after each made day of a table: the bar, dates an hour and the time left."""
     started = time.monotonic()
 

@@ -19,6 +19,7 @@ from nba_precompute.lineage import READS
 from nba_precompute.materialization import problems_of_days, published_hashes
 from nba_precompute.sources import Source
 from nba_precompute.tables.columns import Table
+from nba_precompute.tables.ml_feature_store_v2 import DAYS_AGAINST_OPPONENT
 
 THERE, MISSING, STALE, GAP = "there", "missing", "stale", "gap"
 """GAP: missing, and the source's games of the day cannot be trusted, so that it stays missing."""
@@ -42,7 +43,7 @@ def partitions_of(table: Table) -> dg.PartitionsDefinition:
 
 def look_at_source(source: Source, start: date, end: date) -> SourceState:
     """Read and check all raw games that tables of `start` to `end` can see."""
-    earliest = start - timedelta(days=lineage.DAYS_AGAINST_OPPONENT)
+    earliest = start - timedelta(days=DAYS_AGAINST_OPPONENT)
     streams = sorted({read.stream for reads in READS.values() for read in reads if read.stream.startswith("raw_")})
     days = days_between(game_days, start, end)
     return SourceState(
@@ -72,12 +73,16 @@ def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables:
         there = {day.date() for day in published.index if str(day.date()) in recorded}
         for day in days:
             problem = state.problems.get(day) if table in SUMMARY_TABLES else None
-            if day in there:
-                label = THERE if day in fresh else STALE
-            else:
-                label = MISSING if problem is None else GAP
+            label = state_of_day(is_there=day in there, is_fresh=day in fresh, can_be_made=problem is None)
             rows.append((table.name, season_of(day).name, day, label, problem if label == GAP else None))
     return pd.DataFrame(rows, columns=["table", "season", "day", "state", "reason"])
+
+
+def state_of_day(*, is_there: bool, is_fresh: bool, can_be_made: bool) -> str:
+    """The one of the four states that a day of a table is in."""
+    if is_there:
+        return THERE if is_fresh else STALE
+    return MISSING if can_be_made else GAP
 
 
 def summary(found: pd.DataFrame) -> pd.DataFrame:

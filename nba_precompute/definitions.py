@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from nba_precompute.assets import ASSETS
+from nba_precompute.game_days import warn_when_running_out
 from nba_precompute.home import DEFAULT_FOLDER, Home
 
 
@@ -24,4 +25,5 @@ def home_of_environment() -> Home:
     return Home(Path(os.environ.get("NBA_PRECOMPUTE_HOME", DEFAULT_FOLDER)), Path(raw) if raw else None)
 
 
+warn_when_running_out()
 defs = build_definitions(home_of_environment())

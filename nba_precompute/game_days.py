@@ -6,11 +6,11 @@ Facts come from `seasons.json` (season starts and ends, days off), made from a p
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -185,7 +185,7 @@ def update_calendar(schedule_path: Path, seasons_path: Path = SEASONS_FILE) -> s
         raise CalendarError(f"{schedule_path} has no game of the regular season, play-in or play-offs.")
     known = {season.name: season for season in load_seasons(seasons_path)}
     merged = sorted({**known, **{season.name: season for season in found}}.values(), key=lambda season: season.first_game)
-    for earlier, later in zip(merged, merged[1:], strict=False):
+    for earlier, later in pairwise(merged):
         if later.first_game <= earlier.last_game:
             raise CalendarError(f"{schedule_path}: {later.name} begins before {earlier.name} ends; correct the schedule.")
     _write_seasons(merged, seasons_path)
@@ -199,16 +199,20 @@ def _change(before: Season | None, after: Season) -> str:
     added, removed = set(after.game_days) - set(before.game_days), set(before.game_days) - set(after.game_days)
     if not added and not removed:
         return f"{days} (as before)"
-    changes = [f"{word} {', '.join(map(str, sorted(moved)))}" for word, moved in (("added", added), ("removed", removed)) if moved]
+    changes = [
+        f"{word} {', '.join(map(str, sorted(moved)))}" for word, moved in (("added", added), ("removed", removed)) if moved
+    ]
     return f"{days} ({'; '.join(changes)})"
 
 
 def _write_seasons(seasons: Sequence[Season], path: Path) -> None:
-    facts = [{"season": season.name, **{name: fact for name, fact in asdict(season).items() if name != "name"}} for season in seasons]
+    facts = [
+        {"season": season.name, **{name: fact for name, fact in asdict(season).items() if name != "name"}} for season in seasons
+    ]
     lines = [json.dumps(fact, default=str) for fact in facts]
     beside = path.with_suffix(".writing")
     beside.write_text("[\n  " + ",\n  ".join(lines) + "\n]\n")
-    os.replace(beside, path)
+    beside.replace(path)
 
 
 def warn_when_running_out(now: datetime | None = None) -> None:

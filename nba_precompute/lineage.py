@@ -127,7 +127,9 @@ def _teams_of_seasons(schedule: pd.DataFrame) -> pd.Series:
     """The set of a season's teams, dated on its first regular game: a season's later games do not change it."""
     regular = schedule[schedule["game_id"].str[2] == "2"]
     first_game = regular.groupby("season")["game_date"].transform("min")
-    sides = [regular.assign(first_game=first_game, team=regular[side])[["first_game", "team"]] for side in ("home_team", "away_team")]
+    sides = [
+        regular.assign(first_game=first_game, team=regular[side])[["first_game", "team"]] for side in ("home_team", "away_team")
+    ]
     return hash_days(pd.concat(sides).drop_duplicates(), "first_game", ["team"])
 
 

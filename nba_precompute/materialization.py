@@ -134,7 +134,7 @@ def problems_of_days(source: Source, days: Sequence[date]) -> dict[date, str]:
 
 def missing_upstream(table: Table, days: Sequence[date], hashes: Mapping[str, pd.Series]) -> dict[date, str]:
     """Days that must not be computed because a table they read has nothing for them, with the reason."""
-    reasons = {}
+    reasons: dict[date, str] = {}
     for read in READS[table.name]:
         if read.stream.startswith("raw_"):
             continue

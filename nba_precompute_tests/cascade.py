@@ -81,9 +81,7 @@ def cascade(
     )
     zones = player_shot_zone_analysis(days, schedule=schedule, player_game_summary=of_season["player_game_summary"])
     upstream = {"player_context": slate, "team_context": teams, "team_defense": defense, "player_zones": zones}
-    factors = player_composite_factors(
-        **upstream, schedule=schedule, team_offense_game_summary=of_season["team_offense_game_summary"]
-    )
+    factors = player_composite_factors(**upstream, team_offense_game_summary=of_season["team_offense_game_summary"])
     features = ml_feature_store_v2(
         **upstream,
         composite_factors=factors,

@@ -65,7 +65,9 @@ def schedule_row(game_id: str, day: date | str, home: str, away: str, **values: 
     }
 
 
-def shot_rows(player_id: int, places: dict[str, tuple[int, int]], game_id: str = "0022100001", **values: object) -> pd.DataFrame:
+def shot_rows(
+    player_id: int, places: dict[str, tuple[int, int]], game_id: str = "0022100001", **values: object
+) -> pd.DataFrame:
     """Shots of a player: {place: (made, attempted)}; assisted where made unless told otherwise."""
     rows = []
     for place, (made, attempted) in places.items():

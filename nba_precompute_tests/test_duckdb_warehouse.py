@@ -50,14 +50,20 @@ TABLE = team_table()
 
 def rows(day, points=100, teams=("BOS", "NYK")):
     return pd.DataFrame(
-        {"game_date": pd.Timestamp(day), "team_abbr": list(teams), "points": points, "pace": [99.5, None][: len(teams)], "won": True}
+        {
+            "game_date": pd.Timestamp(day),
+            "team_abbr": list(teams),
+            "points": points,
+            "pace": [99.5, None][: len(teams)],
+            "won": True,
+        }
     )
 
 
 def publish(warehouse, *frames, days=None, table=TABLE, source="games", run_id="run"):
     frame = pd.concat(frames) if frames else rows(MONDAY).head(0)
     days = days or sorted(set(frame["game_date"].dt.date))
-    publication = Publication(table, frame, days, {day: "what it read" for day in days})
+    publication = Publication(table, frame, days, dict.fromkeys(days, "what it read"))
     warehouse.publish([publication], run_id=run_id, source=source)
 
 
@@ -163,7 +169,9 @@ def test_a_column_of_another_type_is_refused_with_what_to_do(warehouse):
 
 def test_the_warehouse_carries_the_meaning_of_tables_and_columns(warehouse):
     with duckdb.connect(warehouse.path, read_only=True) as connection:
-        comments = dict(connection.execute("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'team_days'").fetchall())
+        comments = dict(
+            connection.execute("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'team_days'").fetchall()
+        )
         [about] = connection.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'team_days'").fetchone()
     assert comments["points"] == "scored (points)"
     assert comments["won"] == "won its game"
@@ -183,7 +191,7 @@ def test_a_version_of_each_day_is_kept_with_its_rows(warehouse):
 
 def test_rows_of_another_source_are_refused(warehouse):
     assert warehouse.source() == "games"
-    with pytest.raises(SourceMismatch, match="made from games, simulated was asked for.*NBA_PRECOMPUTE_HOME.*--reset"):
+    with pytest.raises(SourceMismatch, match=r"made from games, simulated was asked for.*NBA_PRECOMPUTE_HOME.*--reset"):
         publish(warehouse, rows(MONDAY, points=1), source="simulated")
     assert points(warehouse)[MONDAY] == [100, 100]
 
@@ -260,9 +268,7 @@ for number in range(5):
     for day in (1, 2, 2):
         os.environ["DAY"] = str(day)
         writers.append(writer(code, warehouse))
-    threads = [
-        threading.Thread(target=publish, args=(warehouse, rows(date(2024, 3, day), points=day))) for day in range(1, 5)
-    ]
+    threads = [threading.Thread(target=publish, args=(warehouse, rows(date(2024, 3, day), points=day))) for day in range(1, 5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -275,7 +281,9 @@ for number in range(5):
 
 
 def test_a_warehouse_held_past_the_wait_limit_names_its_holder(warehouse):
-    holder = writer("import duckdb, time; kept = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(60)", warehouse)
+    holder = writer(
+        "import duckdb, time; kept = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(60)", warehouse
+    )
     assert holder.stdout.readline() == "held\n"
     try:
         with pytest.raises(WarehouseBusy, match=rf"PID {holder.pid}"):
@@ -288,7 +296,9 @@ def test_a_warehouse_held_past_the_wait_limit_names_its_holder(warehouse):
 
 
 def test_a_warehouse_held_for_a_while_is_waited_for(warehouse):
-    holder = writer("import duckdb, time; kept = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(1)", warehouse)
+    holder = writer(
+        "import duckdb, time; kept = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(1)", warehouse
+    )
     assert holder.stdout.readline() == "held\n"
     began = time.monotonic()
     publish(warehouse, rows(MONDAY, points=4))

@@ -164,7 +164,14 @@ def test_game_seven_of_the_2025_finals():
     players = player_game_summary(folder.box_scores(day, day), folder.shots(day, day), folder.schedule())
     teams = team_offense_game_summary(players).set_index("team_abbr")
     assert teams["points_scored"].to_dict() == {"IND": 91, "OKC": 103}
-    zones = ["paint_makes", "paint_attempts", "mid_range_makes", "mid_range_attempts", "three_zone_makes", "three_zone_attempts"]
+    zones = [
+        "paint_makes",
+        "paint_attempts",
+        "mid_range_makes",
+        "mid_range_attempts",
+        "three_zone_makes",
+        "three_zone_attempts",
+    ]
     assert teams.loc["OKC", zones].tolist() == [20, 32, 4, 15, 11, 40]
     assert teams.loc["IND", zones].tolist() == [13, 29, 5, 13, 11, 28]
     assert teams["possessions"].to_dict() == pytest.approx({"IND": 91.76, "OKC": 94.64})

@@ -37,13 +37,19 @@ def tables_of(day, raw, cover):
 def scrambled_box_scores(rows, rng):
     """Other people's figures for the same games, adding up as box scores do."""
     shuffled = rows.copy()
-    figures = [column for column in rows.columns if column not in ("game_id", "game_date", "season", "season_type", "team", "player_id")]
+    figures = [
+        column
+        for column in rows.columns
+        if column not in ("game_id", "game_date", "season", "season_type", "team", "player_id")
+    ]
     shuffled[figures] = rows[figures].sample(frac=1, random_state=int(rng.integers(2**31))).to_numpy()
     return shuffled.astype(rows.dtypes.to_dict())
 
 
 def scrambled_shots(rows, rng):
-    return rows.assign(made=rng.random(len(rows)) < 0.5, assisted=False, is_three=rng.random(len(rows)) < 0.5).astype(rows.dtypes)
+    return rows.assign(made=rng.random(len(rows)) < 0.5, assisted=False, is_three=rng.random(len(rows)) < 0.5).astype(
+        rows.dtypes
+    )
 
 
 def scrambled_news(rows, rng):
@@ -72,7 +78,9 @@ def with_other_future(raw, day, future, seed):
         else:
             changed[name] = past
     scores = rng.integers(80, 140, (2, len(raw["schedule"])))
-    changed["schedule"] = raw["schedule"].assign(home_pts=scores[0], away_pts=scores[1], has_player_box=rng.random(scores.shape[1]) < 0.5)
+    changed["schedule"] = raw["schedule"].assign(
+        home_pts=scores[0], away_pts=scores[1], has_player_box=rng.random(scores.shape[1]) < 0.5
+    )
     changed["lines"] = raw["lines"].assign(home_pts=1, away_pts=2, h2_total=rng.normal(110, 5, len(raw["lines"])))
     tip_off = raw["props"]["game_id"].map(raw["schedule"].set_index("game_id")["start_utc"])
     late = raw["props"]["snapshot_time"] >= tip_off
@@ -97,7 +105,12 @@ def test_another_past_does_change_the_day(raw, cover):
     scrambled = pd.concat([scrambled_box_scores(raw["box_scores"][past], rng), raw["box_scores"][~past]])
     found = tables_of(day, {**raw, "box_scores": scrambled}, cover)
     expected = tables_of(day, raw, cover)
-    for name in ("upcoming_team_game_context", "upcoming_player_game_context", "player_composite_factors", "ml_feature_store_v2"):
+    for name in (
+        "upcoming_team_game_context",
+        "upcoming_player_game_context",
+        "player_composite_factors",
+        "ml_feature_store_v2",
+    ):
         with pytest.raises(AssertionError):
             pd.testing.assert_frame_equal(found[name], expected[name])
 

@@ -117,14 +117,18 @@ def analysis_without_first_box_score(games):
     schedule.append(schedule_row("0022199999", DAY, "BOS", "NYK"))
     names = ["paint_attempts", "paint_makes", "mid_range_attempts", "mid_range_makes", "three_zone_attempts"]
     names += ["three_zone_makes", "fg_makes", "assisted_fg_makes", "unassisted_fg_makes"]
-    rows = pd.DataFrame(games, columns=names).astype("Int32").assign(
-        has_complete_shot_zones=True,
-        game_id=[row["game_id"] for row in schedule[:-1]],
-        game_date=days,
-        season="2021-22",
-        player_id=1,
-        team_abbr="BOS",
-        player_lookup="somebody",
+    rows = (
+        pd.DataFrame(games, columns=names)
+        .astype("Int32")
+        .assign(
+            has_complete_shot_zones=True,
+            game_id=[row["game_id"] for row in schedule[:-1]],
+            game_date=days,
+            season="2021-22",
+            player_id=1,
+            team_abbr="BOS",
+            player_lookup="somebody",
+        )
     )
     return psza.player_shot_zone_analysis([DAY], schedule=pd.DataFrame(schedule), player_game_summary=rows.iloc[1:]).iloc[0]
 

@@ -47,9 +47,7 @@ def test_the_order_of_raw_rows_changes_nothing(simulated_season):
     days = [pd.Timestamp("2023-12-01"), pd.Timestamp("2023-12-16")]
     raw = raw_games(simulated_season, date(2023, 10, 24), date(2023, 12, 17))
     known = [pd.Timestamp(day) for day in days_between(game_days, date(2023, 10, 24), date(2023, 12, 17))]
-    shuffled = {
-        name: rows if name == "injuries" else rows.sample(frac=1, random_state=3) for name, rows in raw.items()
-    }
+    shuffled = {name: rows if name == "injuries" else rows.sample(frac=1, random_state=3) for name, rows in raw.items()}
     cover = simulated_season.injuries_cover()
     expected, found = (cascade(days, games, summaries(games, known), cover) for games in (raw, shuffled))
     for name, rows in expected.items():

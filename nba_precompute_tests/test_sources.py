@@ -57,7 +57,9 @@ def test_a_broken_row_is_named_with_file_date_game_player_and_column(values, wor
 
 def test_a_player_twice_in_a_game_is_named():
     found = problems(box(box_row(1, "MIL")))
-    assert found == ["player_box_scores.parquet: 2021-10-19, game 0022100001, player 1: the player stands twice in the game; keep one row"]
+    assert found == [
+        "player_box_scores.parquet: 2021-10-19, game 0022100001, player 1: the player stands twice in the game; keep one row"
+    ]
 
 
 def test_a_scheduled_game_without_rows_is_named():
@@ -83,7 +85,10 @@ def test_a_game_that_the_schedule_does_not_have_is_named():
 
 def test_a_game_dated_otherwise_than_in_the_schedule_is_named():
     moved = SCHEDULE.assign(game_date=pd.Timestamp("2021-10-20"))
-    assert any("column game_date: differs from schedule.parquet, which has 2021-10-20" in problem for problem in problems(box(), schedule=moved))
+    assert any(
+        "column game_date: differs from schedule.parquet, which has 2021-10-20" in problem
+        for problem in problems(box(), schedule=moved)
+    )
 
 
 def test_a_shot_without_a_zone_is_named():
@@ -115,7 +120,9 @@ def folder(tmp_path):
     box_scores = box().assign(game_date=DAY.date())
     write(tmp_path, layout.BOX_SCORES, box_scores)
     write(tmp_path, layout.SHOTS, SHOTS.assign(game_date=DAY.date()))
-    write(tmp_path, layout.SCHEDULE, SCHEDULE.assign(game_date=DAY.date(), start_utc=SCHEDULE["start_utc"].dt.tz_localize("UTC")))
+    write(
+        tmp_path, layout.SCHEDULE, SCHEDULE.assign(game_date=DAY.date(), start_utc=SCHEDULE["start_utc"].dt.tz_localize("UTC"))
+    )
     return ParquetFolder(tmp_path, name="one game")
 
 
@@ -163,7 +170,9 @@ def test_a_missing_column_is_named(folder):
 
 def test_minutes_as_text_are_refused_never_coerced(folder):
     write(folder.path, layout.BOX_SCORES, box().assign(game_date=DAY.date(), minutes="34:12"))
-    with pytest.raises(RawDataError, match=r"column minutes holds string \(first: '34:12', .*game_id 0022100001, player_id 1\)"):
+    with pytest.raises(
+        RawDataError, match=r"column minutes holds string \(first: '34:12', .*game_id 0022100001, player_id 1\)"
+    ):
         folder.box_scores(DAY.date(), DAY.date())
 
 
@@ -197,5 +206,7 @@ def test_injury_news_cover_their_first_to_last_date_unless_the_file_says_otherwi
     assert folder.injuries_cover() == (days[0], days[1])
     write(folder.path, layout.INJURIES, news(*days).replace_schema_metadata({"covered_to": "2021-12-31"}))
     assert folder.injuries_cover() == (days[0], date(2021, 12, 31))
-    write(folder.path, layout.INJURIES, news().replace_schema_metadata({"covered_from": "2021-09-01", "covered_to": "2021-12-31"}))
+    write(
+        folder.path, layout.INJURIES, news().replace_schema_metadata({"covered_from": "2021-09-01", "covered_to": "2021-12-31"})
+    )
     assert folder.injuries_cover() == (date(2021, 9, 1), date(2021, 12, 31))

@@ -5,7 +5,6 @@ and a postponed game a season; it predicts nothing and no name in it is a person
 calendar has days for them; the side with more wins goes on.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -46,7 +45,16 @@ ROTATION_CHANCE = np.array([1, 1, 1, 1, 1, 1, 1, 1, 0.97, 0.72, 0.46, 0.31, 0.18
 MINUTES_SPREAD = 3.6
 OVERTIME_CHANCE = 0.05
 
-PER_MINUTE = {"fta": 0.0900, "tov": 0.0535, "oreb": 0.0437, "dreb": 0.1367, "ast": 0.1105, "stl": 0.0310, "blk": 0.0213, "pf": 0.0776}
+PER_MINUTE = {
+    "fta": 0.0900,
+    "tov": 0.0535,
+    "oreb": 0.0437,
+    "dreb": 0.1367,
+    "ast": 0.1105,
+    "stl": 0.0310,
+    "blk": 0.0213,
+    "pf": 0.0776,
+}
 """Events a minute on court, regular season 2023-24."""
 
 ATTEMPTS_A_MINUTE = 0.3685
@@ -108,7 +116,7 @@ def write_simulated_league(folder: Path, seasons: Sequence[Season] = SEASONS, se
     unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.unfinished-", dir=folder.parent))
     try:
         _write_files(unfinished, seasons, np.random.default_rng(seed))
-        os.rename(unfinished, folder)
+        unfinished.rename(folder)
     except OSError:
         if not folder.exists():  # else another process finished the same league first
             raise
@@ -248,7 +256,9 @@ def _try_regular_season(days: np.ndarray, rng: np.random.Generator) -> list[tupl
     for place, (day, count) in enumerate(zip(days, counts, strict=True)):
         rest = (day - last_played).astype("int64")
         in_a_row = np.where(rest == 1, in_a_row, 0)
-        wanted = remaining + rng.uniform(0, 1.0, len(TEAMS)) + 0.9 * np.minimum(rest, 4) - 1.05 * (rest == 1) - 50 * (in_a_row >= 2)
+        wanted = (
+            remaining + rng.uniform(0, 1.0, len(TEAMS)) + 0.9 * np.minimum(rest, 4) - 1.05 * (rest == 1) - 50 * (in_a_row >= 2)
+        )
         left_days = len(days) - place
         wanted = np.where(remaining >= left_days, 1e6, wanted)
         wanted = np.where(remaining == 0, -1e6, wanted)
@@ -379,7 +389,9 @@ def _absences(
             rows.append((back, player, "returned", "returned to lineup" if short else "activated from IL"))
     for place, day in np.argwhere(rng.random((len(everyone), length)) < FALSE_ALARMS_A_DAY):
         rows.append((season.first_game + timedelta(days=int(day)), everyone[place], "out", "bruised ego (DTD)"))
-    news = pd.DataFrame(rows, columns=["date", "player", "status", "note"]).sort_values("date", kind="stable", ignore_index=True)
+    news = pd.DataFrame(rows, columns=["date", "player", "status", "note"]).sort_values(
+        "date", kind="stable", ignore_index=True
+    )
     named = rng.random(len(news)) >= UNNAMED_NEWS
     news["player_id"] = pd.array(np.where(named, players.ids[news["player"]], 0), dtype="Int64")
     news.loc[~named, "player_id"] = pd.NA
@@ -451,11 +463,15 @@ class _Season:
         seconds = _whole_seconds(minutes, np.where(overtime[games], 265, 240) * 60)
         side, place = np.nonzero(seconds > 0)
         player, on_court = squad[side, place], seconds[side, place] / 60
-        pace = ((self.team_traits["pace"][teams] + self.team_traits["pace"][opponents]) / 2 * rng.normal(1, 0.04, len(teams)))[side]
+        pace = ((self.team_traits["pace"][teams] + self.team_traits["pace"][opponents]) / 2 * rng.normal(1, 0.04, len(teams)))[
+            side
+        ]
         appetite = players.appetite[player]
         attempts = rng.poisson(on_court * ATTEMPTS_A_MINUTE * pace * appetite / _mean_of_side(appetite, on_court, side))
         zones = _multinomial(attempts, players.zone_shares[player], rng)
-        chance = np.array(list(ZONE_MADE.values())) + players.touch[player][:, None] + self.team_traits["defense"][opponents[side]]
+        chance = (
+            np.array(list(ZONE_MADE.values())) + players.touch[player][:, None] + self.team_traits["defense"][opponents[side]]
+        )
         chance = np.clip(chance + 0.006 * (teams[side] == home[games[side]])[:, None], 0.05, 0.95)
         made = rng.binomial(zones, chance)
         counts = {
@@ -494,14 +510,16 @@ class _Season:
         order = np.argsort(np.where(available, -self.players.talent[squad] + rng.normal(0, 0.12, squad.shape), 99), axis=1)
         role = np.argsort(order, axis=1)
         appears = available & ((rng.random(squad.shape) < ROTATION_CHANCE[role]) | (role < 8))
-        minutes = np.clip(MINUTES_BY_ROLE[role] + rng.normal(0, MINUTES_SPREAD, squad.shape) * np.minimum(1, MINUTES_BY_ROLE[role] / 10), 0.4, 46)
+        minutes = np.clip(
+            MINUTES_BY_ROLE[role] + rng.normal(0, MINUTES_SPREAD, squad.shape) * np.minimum(1, MINUTES_BY_ROLE[role] / 10),
+            0.4,
+            46,
+        )
         return np.where(appears, minutes, 0.0)
 
     def _weights(self, player: np.ndarray, on_court: np.ndarray, side: np.ndarray) -> list[np.ndarray]:
         """Each player's share of his side's events, in the order of PER_MINUTE; 1 is the mean."""
-        appetite, size, playmaking = (
-            getattr(self.players, trait)[player] for trait in ("appetite", "size", "playmaking")
-        )
+        appetite, size, playmaking = (getattr(self.players, trait)[player] for trait in ("appetite", "size", "playmaking"))
         even = np.ones(len(player))
         drawn = appetite**1.2
         return [
@@ -594,7 +612,11 @@ def _props(seasons: Sequence[Season], schedule: pd.DataFrame, box: pd.DataFrame,
             over, under = rng.choice([-125, -115, -110, -105, 100, 105], (2, len(quoted)))
             rows.append(
                 quoted[["game_id", "game_date", "player_id"]].assign(
-                    bookmaker=bookmaker, line=line.clip(lower=0.5), american_over=over, american_under=under, snapshot_file_time=taken
+                    bookmaker=bookmaker,
+                    line=line.clip(lower=0.5),
+                    american_over=over,
+                    american_under=under,
+                    snapshot_file_time=taken,
                 )[~untimed | (hours == -1.0)]
             )
     props = pd.concat(rows, ignore_index=True)

@@ -56,7 +56,7 @@ def describe(problem: pd.Series) -> str:
 
 
 def _problems(rows: pd.DataFrame, file: layout.RawFile, column: str | None, problem: str | pd.Series) -> pd.DataFrame:
-    player = rows["player_id"] if "player_id" in rows else None
+    player = rows.get("player_id")
     return pd.DataFrame(
         {
             "game_date": rows["game_date"],
@@ -65,7 +65,8 @@ def _problems(rows: pd.DataFrame, file: layout.RawFile, column: str | None, prob
             "player_id": pd.array(player, dtype="Int64") if player is not None else pd.NA,
             "column": column,
             "problem": problem,
-        }
+        },
+        dtype="object",
     )[PROBLEM_COLUMNS]
 
 
@@ -149,12 +150,21 @@ def _wrong_games(box: pd.DataFrame, schedule: pd.DataFrame) -> list[pd.DataFrame
 def _missing_games(days: Sequence[pd.Timestamp], box: pd.DataFrame, schedule: pd.DataFrame) -> list[pd.DataFrame]:
     promised = schedule[schedule["game_date"].isin(days) & schedule["game_id"].str[2].isin(GAME_TYPES)]
     sides = set(box[["game_id", "team"]].drop_duplicates().itertuples(index=False, name=None))
-    has_home = pd.Series([pair in sides for pair in zip(promised["game_id"], promised["home_team"], strict=True)], promised.index, bool)
-    has_away = pd.Series([pair in sides for pair in zip(promised["game_id"], promised["away_team"], strict=True)], promised.index, bool)
+    has_home = pd.Series(
+        [pair in sides for pair in zip(promised["game_id"], promised["home_team"], strict=True)], promised.index, bool
+    )
+    has_away = pd.Series(
+        [pair in sides for pair in zip(promised["game_id"], promised["away_team"], strict=True)], promised.index, bool
+    )
     absent = promised[~(has_home & has_away)]
     lacking = pd.Series("it", absent.index).mask(has_home, absent["away_team"]).mask(has_away, absent["home_team"])
     problem = (
-        "the schedule has " + absent["away_team"] + " at " + absent["home_team"] + ", the file has no row of " + lacking
+        "the schedule has "
+        + absent["away_team"]
+        + " at "
+        + absent["home_team"]
+        + ", the file has no row of "
+        + lacking
         + ": add the box score, or correct the schedule's date if the game was postponed"
     )
     return [_problems(absent, layout.BOX_SCORES, None, problem)] if len(absent) else []

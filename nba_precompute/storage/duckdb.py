@@ -245,9 +245,7 @@ def _broken_rules(table: Table, frame: pd.DataFrame) -> list[str]:
         for (column, rule), failed in cases.groupby([cases["column"].fillna("(row)"), "check"], sort=False):
             places = failed["index"].dropna().astype("int64").unique()
             keys = frame.loc[places[:EXAMPLES_SHOWN], list(table.key)].astype(str)
-            examples = "; ".join(
-                ", ".join(f"{name} {value}" for name, value in row.items()) for row in keys.to_dict("records")
-            )
+            examples = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in keys.to_dict("records"))
             found.append(f"{table.qualified_name}.{column} breaks {rule} in {max(len(places), 1)} rows: {examples}")
         return found
     return []
@@ -261,7 +259,9 @@ def _wrong_days(publication: Publication, frame: pd.DataFrame) -> list[str]:
     if there - wanted:
         found.append(f"{name} has rows of {', '.join(map(str, sorted(there - wanted)))}, which the run does not publish")
     if wanted - there:
-        found.append(f"{name} has no rows of {', '.join(map(str, sorted(wanted - there)))}; a day without rows is not published")
+        found.append(
+            f"{name} has no rows of {', '.join(map(str, sorted(wanted - there)))}; a day without rows is not published"
+        )
     return found
 
 

@@ -252,7 +252,9 @@ def points_line(snapshot: pd.DataFrame) -> pd.Series:
     offered = offered.assign(
         player_id=offered["player_id"].astype("int64"),
         line=offered["line"].astype("float64"),
-        price_gap=(implied_probability(offered["american_over"]) - implied_probability(offered["american_under"])).abs().round(9),
+        price_gap=(implied_probability(offered["american_over"]) - implied_probability(offered["american_under"]))
+        .abs()
+        .round(9),
     )
     main = offered.sort_values(["price_gap", "line"], na_position="last").drop_duplicates(["game_id", "player_id", "bookmaker"])
     return main.groupby(["game_id", "player_id"])["line"].median()

@@ -92,12 +92,11 @@ def player_composite_factors(
     team_context: pd.DataFrame,
     team_defense: pd.DataFrame,
     player_zones: pd.DataFrame,
-    schedule: pd.DataFrame,
     team_offense_game_summary: pd.DataFrame,
 ) -> pd.DataFrame:
     """A row for every player of the slate in `player_context`.
 
-    The contexts and analyses hold the same days; `schedule` and `team_offense_game_summary` their seasons from the first game on.
+    The contexts and analyses hold the same days; `team_offense_game_summary` their seasons from the first game on.
     """
     slate = player_context.merge(
         team_context[["game_date", "team_abbr", "team_pace_last_10"]],
@@ -111,7 +110,7 @@ def player_composite_factors(
         validate="many_to_one",
     )
     slate = slate.merge(of_player(player_zones), on=["game_date", "player_id"], how="left", validate="one_to_one")
-    slate["league_pace"] = league_pace(slate, schedule, team_offense_game_summary)
+    slate["league_pace"] = league_pace(slate, team_defense, team_offense_game_summary)
     slate["expected_pace"] = (slate["team_pace_last_10"] + slate["opponent_pace_last_10"]) / 2
     slate["fatigue_score"] = fatigue_score(
         full_days_of_rest=slate["days_since_last_game"].astype("float64") - 1,
@@ -172,9 +171,9 @@ def of_player(player_zones: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def league_pace(slate: pd.DataFrame, schedule: pd.DataFrame, team_offense_game_summary: pd.DataFrame) -> pd.Series:
+def league_pace(slate: pd.DataFrame, team_defense: pd.DataFrame, team_offense_game_summary: pd.DataFrame) -> pd.Series:
     """Mean pace of all games of the season to date (a game's two rows are equal, so either mean is the same)."""
-    days = windows.days_of(schedule, slate["game_date"].unique())
+    days = team_defense[["analysis_date", "season"]].drop_duplicates().rename(columns={"analysis_date": "game_date"})
     games = windows.in_order(team_offense_game_summary, "team_abbr").assign(rows=1.0)
     running = windows.sums_to_date(games, ["season"], ["pace", "rows"])
     seen = windows.season_to_date(days, games[["game_date", "season"]].join(running))

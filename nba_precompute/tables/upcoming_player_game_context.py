@@ -126,7 +126,9 @@ def minutes_a_game(players: pd.DataFrame) -> pd.Series:
 def appearances(player_game_summary: pd.DataFrame, box_scores: pd.DataFrame) -> pd.DataFrame:
     """Dates on which a player was seen playing: in the games that count, and in Cup finals."""
     cup_finals = box_scores[~box_scores.index.isin(windows.of_form(box_scores).index)]
-    return pd.concat([rows[["game_date", "player_id"]].astype({"player_id": "int64"}) for rows in (player_game_summary, cup_finals)])
+    return pd.concat(
+        [rows[["game_date", "player_id"]].astype({"player_id": "int64"}) for rows in (player_game_summary, cup_finals)]
+    )
 
 
 def player_status(candidates: pd.DataFrame, injuries: pd.DataFrame, appearances: pd.DataFrame) -> pd.Series:

@@ -27,7 +27,11 @@ def figures(folder: Path) -> dict[str, float]:
     shots = pd.read_parquet(folder / "shots.parquet", columns=["game_id", "zone", "is_three", "made"])
     shots = shots[shots["game_id"].isin(box["game_id"].unique())]
     names = {"fga": "fg_attempts", "fta": "ft_attempts", "tov": "turnovers", "oreb": "offensive_rebounds"}
-    teams = box.groupby(["game_id", "team", "game_date"])[["fga", "fta", "tov", "oreb", "ast", "minutes", "pts"]].sum().reset_index()
+    teams = (
+        box.groupby(["game_id", "team", "game_date"])[["fga", "fta", "tov", "oreb", "ast", "minutes", "pts"]]
+        .sum()
+        .reset_index()
+    )
     possessions = columns.possessions(teams.rename(columns=names))
     rest = pd.to_datetime(teams.sort_values("game_date")["game_date"]).groupby(teams["team"]).diff().dt.days.dropna()
     summary = box.rename(columns={**names, "team": "team_abbr", "minutes": "minutes_played"})
@@ -87,7 +91,9 @@ def main() -> None:
     grid = Grid("figure", "real 2023-24", "simulated", "ratio", f"within {TOLERANCE:.0%}")
     for name, figure in real.items():
         ratio = simulated[name] / figure
-        grid.add_row(name, f"{figure:.4g}", f"{simulated[name]:.4g}", f"{ratio:.3f}", "yes" if abs(ratio - 1) <= TOLERANCE else "no")
+        grid.add_row(
+            name, f"{figure:.4g}", f"{simulated[name]:.4g}", f"{ratio:.3f}", "yes" if abs(ratio - 1) <= TOLERANCE else "no"
+        )
     Console().print(grid)
 
 
