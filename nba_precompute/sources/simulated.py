@@ -72,7 +72,7 @@ PLACES = {
 SPELL_CHANCE_A_DAY = 0.0085
 """Chance that an available player's absence begins on a day; with the mean length about one in seven is out at a time."""
 
-MEAN_SPELL_DAYS, SHORT_SPELL_DAYS = 14, 5
+MEAN_SPELL_DAYS, SHORT_SPELL_DAYS = 14, 10
 REPORTED = 0.85
 """Share of absences that make news; the others are a coach's decision or learnt at the arena."""
 
@@ -83,6 +83,10 @@ UNNAMED_NEWS = 0.013
 """Share of news items without a player's id, as in the real transactions."""
 
 TRADES_A_SEASON = 12
+
+POSTPONED_FROM, POSTPONED_TO = 200, 900
+"""The place of the season's postponed game among its games by date, at first and in the end."""
+
 TURNOVER_A_SUMMER = 0.18
 
 LINES_TO_SEASONS_FROM_LAST = 2
@@ -256,14 +260,12 @@ def _try_regular_season(days: np.ndarray, rng: np.random.Generator) -> list[tupl
     for place, (day, count) in enumerate(zip(days, counts, strict=True)):
         rest = (day - last_played).astype("int64")
         in_a_row = np.where(rest == 1, in_a_row, 0)
-        wanted = (
-            remaining + rng.uniform(0, 1.0, len(TEAMS)) + 0.9 * np.minimum(rest, 4) - 1.05 * (rest == 1) - 50 * (in_a_row >= 2)
-        )
+        wanted = remaining + rng.uniform(0, 1.0, len(TEAMS)) + 0.59 * np.minimum(rest, 4) - 50 * (in_a_row >= 2)
         left_days = len(days) - place
         wanted = np.where(remaining >= left_days, 1e6, wanted)
         wanted = np.where(remaining == 0, -1e6, wanted)
         playing = rng.permutation(np.argsort(-wanted, kind="stable")[: 2 * count])
-        if (remaining[playing] == 0).any():
+        if (remaining[playing] == 0).any() or (in_a_row[playing] >= 2).any():
             return None
         for first, second in _pairs(playing, last_pair, rng):
             home, away = (first, second) if home_games[first] <= home_games[second] else (second, first)
@@ -424,9 +426,8 @@ class _Season:
 
     def _ids(self, count: int, kind: str, first_number: int) -> np.ndarray:
         numbers = first_number + np.arange(count)
-        if kind == "2":
-            # one postponed game a season: played at the end of it, under the number of its first date
-            numbers[[200, 900]] = numbers[[900, 200]] if count > 900 else numbers[[200, 900]]
+        if count > POSTPONED_TO:  # the published schedule has the final date under the number of the first
+            numbers = np.insert(np.delete(numbers, POSTPONED_FROM), POSTPONED_TO, numbers[POSTPONED_FROM])
         year = self.season.name[2:4]
         return np.array([f"00{kind}{year}{number:05d}" for number in numbers])
 
