@@ -109,10 +109,14 @@ def backfill(
     with instance_of(home) as instance:
         before = survey(home, instance, state, wanted)
         print_coverage("Before", before)
-        started = time.monotonic()
-        failures = make_days(home, instance, state, wanted, tags, force)
-        after = survey(home, instance, state, wanted)
-    print_coverage(f"After {time.monotonic() - started:.0f} s", after)
+        if not force and not before["state"].isin([MISSING, STALE]).any():
+            console.print("Nothing to make.")
+            after, failures = before, []
+        else:
+            started = time.monotonic()
+            failures = make_days(home, instance, state, wanted, tags, force)
+            after = survey(home, instance, state, wanted)
+            print_coverage(f"After {time.monotonic() - started:.0f} s", after)
     for failure in failures:
         errors.print(f"[red]{failure}[/red]")
     name_what_is_missing(after)

@@ -16,7 +16,8 @@ from nba_precompute.home import DEFAULT_FOLDER, Home
 
 def build_definitions(home: Home) -> dg.Definitions:
     """The whole graph over one home."""
-    return dg.Definitions(assets=ASSETS, resources={"home": home})
+    # one process a run: starting one for each of its few steps takes longer than they do
+    return dg.Definitions(assets=ASSETS, resources={"home": home}, executor=dg.in_process_executor)
 
 
 def home_of_environment() -> Home:

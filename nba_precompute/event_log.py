@@ -23,8 +23,8 @@ BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
 """Dagster's switch of batched writing, read at every event by the process that writes it; unset, nothing is batched."""
 
 DEFAULT_BATCH_SIZE = "1000"
-"""Above the 210 game days of a season, so that what one asset materialises in a ranged run is one batch; few enough events that
-the index is locked for a quarter of a second, where other writers wait up to 30."""
+"""Above the 213 game days of the longest season, so that what one asset materialises in a ranged run is one batch; few enough
+that the index is locked for a tenth of a second, where other writers wait up to 30."""
 
 BATCHED_EVENTS = {
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,

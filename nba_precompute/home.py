@@ -9,7 +9,7 @@ from pathlib import Path
 from nba_precompute.sources import Source
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.simulated import write_simulated_league
-from nba_precompute.storage import Warehouse
+from nba_precompute.storage import Warehouse, source_mismatch
 from nba_precompute.storage.duckdb import DuckDBWarehouse
 
 DEFAULT_FOLDER = Path(".nba")
@@ -52,8 +52,13 @@ class Home:
         self.warehouse.delete()
 
     def source(self) -> Source:
-        """The source of raw games; makes the simulated league where it is wanted and not there yet."""
-        name = self.source_name
+        """The source of raw games; makes the simulated league where it is wanted and not there yet.
+
+        Raises SourceMismatch where another was asked for than the home's tables were made from.
+        """
+        name, known = self.source_name, self.warehouse.source()
+        if known is not None and known != name:
+            raise source_mismatch(str(self.folder), known, name)
         if name != SIMULATED_LEAGUE:
             return ParquetFolder(Path(name), name=name)
         if not self.league_folder.exists():

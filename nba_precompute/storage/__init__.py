@@ -37,6 +37,14 @@ class WarehouseUnreadable(WarehouseError):
     """What stands in the warehouse's place is no warehouse that this version can read."""
 
 
+def source_mismatch(home: str, known: str, asked_for: str) -> SourceMismatch:
+    """The refusal of a second source, with the two ways out."""
+    return SourceMismatch(
+        f"{home} was made from {known}, {asked_for} was asked for, and rows of two sources must not meet. "
+        "Use another home (NBA_PRECOMPUTE_HOME=DIR), or delete this one's tables and history with --reset."
+    )
+
+
 @dataclass(frozen=True)
 class Publication:
     """The rows of exactly these days of one table, and for each day the hash of what it read."""

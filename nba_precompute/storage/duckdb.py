@@ -22,9 +22,9 @@ from nba_precompute.storage import (
     ContractError,
     Publication,
     SchemaChanged,
-    SourceMismatch,
     WarehouseBusy,
     WarehouseUnreadable,
+    source_mismatch,
 )
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.tables import columns
@@ -287,15 +287,7 @@ def _remember_source(connection: duckdb.DuckDBPyConnection, source: str, path: P
     if known is None:
         connection.execute("INSERT INTO nba_reference.source VALUES (?, ?)", [source, datetime.now(UTC).replace(tzinfo=None)])
     elif known[0] != source:
-        raise source_mismatch(path, known[0], source)
-
-
-def source_mismatch(path: Path, known: str, asked_for: str) -> SourceMismatch:
-    """The refusal of a second source."""
-    return SourceMismatch(
-        f"{path} was made from {known}, {asked_for} was asked for, and rows of two sources must not meet. "
-        "Use another home (NBA_PRECOMPUTE_HOME=DIR), or delete this one's tables and history with --reset."
-    )
+        raise source_mismatch(str(path), known[0], source)
 
 
 def _stored_types(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:

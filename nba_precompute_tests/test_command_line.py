@@ -1,0 +1,158 @@
+"""The command line as it is used: real processes, real files, exit codes and what is printed."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
+from nba_precompute.game_days import SEASONS
+from nba_precompute_tests.test_runs import change_box_scores, folder_of
+
+REPOSITORY = Path(__file__).parents[1]
+SHORT = ["--start", "2023-10-24", "--end", "2023-11-09"]
+
+
+def run(*arguments, home, expect=0):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NBA_PRECOMPUTE")}
+    done = subprocess.run(
+        [sys.executable, "-m", "nba_precompute.cli", *map(str, arguments)],
+        env={**environment, "NBA_PRECOMPUTE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home.parent,
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def raw(simulated_season, tmp_path_factory):
+    return folder_of(simulated_season, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def backfilled(raw, tmp_path_factory):
+    """A home with the first weeks of a season, and what making it printed."""
+    home = tmp_path_factory.mktemp("command_line") / "home"
+    return home, run("backfill", "--raw", raw, *SHORT, home=home)
+
+
+def test_a_backfill_says_its_source_and_ends_with_everything_there(backfilled, raw):
+    _, done = backfilled
+    assert f"Source  {raw.resolve()} (Parquet folder)" in done.stdout
+    assert re.search(r"player_game_summary\s+0/16\s+16\s+0", done.stdout)
+    assert re.search(r"player_game_summary\s+16/16\s+0\s+0", done.stdout)
+    assert re.search(r"ml_feature_store_v2\s+2/2\s+0\s+0", done.stdout)
+    assert re.search(r"[\d,]+ dates/hour ETA 0:00:00", done.stdout)
+
+
+def test_the_home_remembers_its_source(backfilled, raw):
+    home, _ = backfilled
+    done = run("status", *SHORT, home=home)
+    assert f"Source  {raw.resolve()} (Parquet folder)" in done.stdout
+
+
+def test_status_as_json_names_what_is_missing(backfilled):
+    home, _ = backfilled
+    found = json.loads(run("status", "--start", "2023-10-24", "--end", "2023-11-10", "--json", home=home, expect=1).stdout)
+    assert not found["complete"]
+    assert {(row["table"], row["state"], row["day"]) for row in found["days"]} >= {
+        ("player_game_summary", "missing", "2023-11-10"),
+        ("ml_feature_store_v2", "missing", "2023-11-10"),
+    }
+    assert {row["day"] for row in found["days"]} == {"2023-11-10"}
+    assert {row["table"]: row["there"] for row in found["tables"]}["ml_feature_store_v2"] == 2
+
+
+def test_another_source_is_refused_with_the_two_ways_out(backfilled, simulated_season):
+    home, _ = backfilled
+    done = run("backfill", "--raw", simulated_season.path, *SHORT, home=home, expect=2)
+    assert "rows of two sources must not meet" in done.stderr
+    assert "NBA_PRECOMPUTE_HOME" in done.stderr
+    assert "--reset" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["backfill", "--raw", "nowhere"], "nowhere is no folder"),
+        (["backfill", "--start", "yesterday"], "'yesterday' is no date"),
+        (["backfill", "--tables", "points"], "no table points; there are player_game_summary"),
+        (["backfill", "--start", "2023-07-01", "--end", "2023-07-31"], "there is no game day from 2023-07-01 to 2023-07-31"),
+        (["backfill", "--fast"], "No such option"),
+    ],
+    ids=["folder", "date", "table", "summer", "option"],
+)
+def test_what_cannot_run_says_why_and_ends_with_2(arguments, words, raw, tmp_path):
+    if "--raw" not in arguments:
+        arguments = [*arguments, "--raw", str(raw)]
+    assert words in run(*arguments, home=tmp_path / "home", expect=2).stderr.replace("\n", " ")
+
+
+def test_production_mode_refuses_the_simulated_league(tmp_path):
+    assert "refused in production mode" in run("backfill", "--mode", "production", home=tmp_path / "home", expect=2).stderr
+
+
+def test_a_gap_is_named_with_its_reason_and_ends_with_1(simulated_season, tmp_path, tmp_path_factory):
+    raw = folder_of(simulated_season, tmp_path_factory)
+    change_box_scores(raw, lambda rows: rows[rows["game_date"].dt.date != date(2023, 10, 27)])
+    done = run("backfill", "--raw", raw, "--start", "2023-10-24", "--end", "2023-10-31", home=tmp_path / "home", expect=1)
+    assert "gap: 2023-10-27 of player_game_summary, team_offense_game_summary, team_defense_game_summary" in done.stdout
+    assert "player_box_scores.parquet: 2023-10-27, game 00223" in done.stdout
+
+
+def test_one_table_asked_for_brings_no_other(raw, tmp_path):
+    home = tmp_path / "home"
+    run("backfill", "--raw", raw, *SHORT, "--tables", "player_game_summary", home=home)
+    done = run("backfill", "--raw", raw, *SHORT, "--tables", "team_defense_zone_analysis", home=home)
+    assert re.search(r"team_defense_zone_analysis\s+2/2\s+0\s+0", done.stdout)
+    with duckdb.connect(home / "warehouse.duckdb", read_only=True) as warehouse:
+        tables = {
+            name for (name,) in warehouse.execute("SELECT DISTINCT table_name FROM nba_reference.partition_versions").fetchall()
+        }
+    assert "nba_precompute.player_shot_zone_analysis" not in tables
+
+
+def test_the_calendar_command_adds_a_published_schedule(simulated_season, tmp_path):
+    """The season is known, so the package's own calendar file stays as it is."""
+    done = run("calendar", simulated_season.path / "schedule.parquet", home=tmp_path / "home")
+    assert "2023-24: 207 game days, 2023-10-24 to 2024-06-17 (as before)" in done.stdout
+
+
+# ------------------------------------------------------------------------------------------------------ the README
+
+
+def test_every_command_of_the_readme_is_one(tmp_path):
+    commands = re.findall(r"^\$ (.*)$", (REPOSITORY / "README.md").read_text(), re.M)
+    ours = {shlex.split(command.split("&&")[-1])[3] for command in commands if "nba-precompute" in command}
+    text = (REPOSITORY / "README.md").read_text()
+    ours |= set(re.findall(r"`(?:uv run )?nba-precompute (\w+)", text))
+    listed = run("--help", home=tmp_path / "home").stdout
+    assert {"backfill", "ui", "simulate", "calendar"} <= ours
+    for command in ours:
+        assert re.search(rf"^  {command} ", listed, re.M), command
+
+
+def test_the_readme_names_files_that_are_there():
+    text = (REPOSITORY / "README.md").read_text()
+    for path in re.findall(r"\]\((nba_precompute[^)]*)\)", text):
+        assert (REPOSITORY / path).exists(), path
+    for module in re.findall(r"python -m (\S+)", text):
+        assert (REPOSITORY / (module.replace(".", "/") + ".py")).exists(), module
+
+
+def test_the_table_that_the_readme_shows_is_the_calendars():
+    text = (REPOSITORY / "README.md").read_text()
+    for table in (*SUMMARY_TABLES, *CASCADE_TABLES):
+        counts = [len(season.game_days if table in SUMMARY_TABLES else season.eligible_days) for season in SEASONS]
+        shown = re.search(rf"^  {table.name} +(.*)$", text, re.M).group(1).split()
+        assert shown == [*(f"{count}/{count}" for count in counts), "0", "0"]
