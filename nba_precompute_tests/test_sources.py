@@ -1,5 +1,6 @@
 """Raw games as they come: what is read, what is refused, and what each problem says."""
 
+import shutil
 from datetime import date
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 from nba_precompute.sources import RawDataError, layout, trust
 from nba_precompute.sources.parquet_folder import ParquetFolder
+from nba_precompute_tests.cascade import everything
 from nba_precompute_tests.conftest import REAL_DATA, box_row, needs_real_data, schedule_row, shot_rows
 
 DAY = pd.Timestamp("2021-10-19")
@@ -210,3 +212,19 @@ def test_injury_news_cover_their_first_to_last_date_unless_the_file_says_otherwi
         folder.path, layout.INJURIES, news().replace_schema_metadata({"covered_from": "2021-09-01", "covered_to": "2021-12-31"})
     )
     assert folder.injuries_cover() == (date(2021, 9, 1), date(2021, 12, 31))
+
+
+def test_without_the_optional_files_their_columns_are_null_and_every_date_is_synthetic(simulated_season, tmp_path):
+    for file in layout.FILES:
+        if file.required:
+            shutil.copy(simulated_season.path / file.name, tmp_path)
+    tables = everything(ParquetFolder(tmp_path, name="bare"), date(2023, 10, 24), date(2023, 11, 12))
+    slate, features = tables["upcoming_player_game_context"], tables["ml_feature_store_v2"]
+    assert len(slate) > 500
+    assert slate[["player_age", "points_line"]].isna().all(axis=None)
+    assert tables["upcoming_team_game_context"][["game_spread", "game_total", "implied_team_total"]].isna().all(axis=None)
+    assert set(slate["context_source"]) == {"synthetic"}
+    assert set(slate["player_status"]) == {"available"}
+    assert features[["vegas_points_line", "vegas_opening_line", "vegas_line_move"]].isna().all(axis=None)
+    assert set(features["has_vegas_line"]) == {0}
+    assert features["fatigue_score"].notna().all()
