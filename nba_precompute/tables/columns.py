@@ -24,6 +24,12 @@ READY_GAMES = 5
 CALCULATION_VERSION = "v1"
 """Version of the rules of TDZA, PSZA and MLFS (TABLES.md); PCF has its own."""
 
+ZONES = {"paint": "paint", "mid_range": "mid_range", "three_pt": "three_zone"}
+"""A zone as the analyses' columns call it, and as the game summaries' counts do."""
+
+ZONE_COUNTS = [f"{zone}_{kind}" for zone in ZONES.values() for kind in ("makes", "attempts")]
+"""The six zone columns of the game summaries, one block."""
+
 PLAYER_STATUSES = ["available", "probable", "questionable", "doubtful", "out"]
 ZONE_NAMES = ["paint", "mid_range", "perimeter"]
 """The names of a player's or team's zone; perimeter is the name of the zone whose counts are called three."""
@@ -186,6 +192,8 @@ SHARED = {
     "avg_usage_rate_last_7_games": number("usage on the sums over his last 7 games", "percent", ge=0),
     "projected_usage_rate": number("usage over his last 10, scaled to a team mean of 20 over the available", "percent", ge=0),
     "star_teammates_out": integer("absent stars of his team other than himself; 0 on synthetic dates", nullable=False),
+    "pace": pace("mean of both teams' possessions * 48 / (mean of both teams' minutes / 5); equal in both rows"),
+    "overtime_periods": integer("0 = none"),
     "team_pace_last_10": pace("mean of the team's last 10 games"),
     "primary_scoring_zone": text(
         "paint >= 40, perimeter >= 40, mid_range >= 35 percent of attempts in that order, else balanced",

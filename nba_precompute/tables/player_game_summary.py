@@ -31,8 +31,6 @@ FROM_BOX_SCORE = {
 }
 """Columns of the raw box score that are taken as they are, under our names."""
 
-ZONES = ["paint", "mid_range", "three_zone"]
-
 PLAYER_GAME_SUMMARY: Table = columns.table(
     dataset="nba_analytics",
     name="player_game_summary",
@@ -142,8 +140,8 @@ def shots_of_player_games(shots: pd.DataFrame) -> pd.DataFrame:
 
 def zones(games: pd.DataFrame, has_shots: pd.Series) -> dict[str, pd.Series]:
     """The six zone columns, all NULL unless the shots of the row agree with its box score, and the flag that says so."""
-    counts = games[[f"{zone}_{kind}" for zone in ZONES for kind in ("makes", "attempts")]].fillna(0)
-    attempts = counts[[f"{zone}_attempts" for zone in ZONES]].sum(axis=1)
+    counts = games[columns.ZONE_COUNTS].fillna(0)
+    attempts = counts[[f"{zone}_attempts" for zone in columns.ZONES.values()]].sum(axis=1)
     complete = has_shots & (attempts == games["fg_attempts"]) & (counts["three_zone_attempts"] == games["three_pt_attempts"])
     return {**{name: counts[name].where(complete) for name in counts}, "has_complete_shot_zones": complete}
 

@@ -22,11 +22,6 @@ QUALITIES = ["excellent", "good", "limited"]
 SHORT_QUALITY_GAMES, LONG_QUALITY_GAMES = [10, 7, 5], [20, 14, 10]
 """Games in the window from which a sample is excellent, good or limited (TABLES.md)."""
 
-ZONES = {"paint": "paint", "mid_range": "mid_range", "three_pt": "three_zone"}
-"""A zone as this table's columns call it, and as the game summaries' do."""
-
-COUNTS = [f"{zone}_{kind}" for zone in ZONES.values() for kind in ("makes", "attempts")]
-
 PLAYER_SHOT_ZONE_ANALYSIS: Table = columns.table(
     dataset="nba_precompute",
     name="player_shot_zone_analysis",
@@ -78,8 +73,8 @@ def player_shot_zone_analysis(
     games = zone_games(player_game_summary)
     latest = games[["game_date", "season", "player_id", "player_lookup", "team_abbr"]].join(sums_of_windows(games))
     players = windows.players_as_of(windows.days_of(schedule, days), latest)
-    attempts = players[[f"{summed}_attempts_last_10" for summed in ZONES.values()]].sum(axis=1)
-    for zone, summed in ZONES.items():
+    attempts = players[[f"{summed}_attempts_last_10" for summed in columns.ZONES.values()]].sum(axis=1)
+    for zone, summed in columns.ZONES.items():
         zone_attempts = players[f"{summed}_attempts_last_10"]
         players[f"{zone}_rate_last_10"] = columns.ratio(100 * zone_attempts, attempts)
         players[f"{zone}_pct_last_10"] = columns.ratio(players[f"{summed}_makes_last_10"], zone_attempts)
@@ -90,7 +85,7 @@ def player_shot_zone_analysis(
     )
     players["assisted_rate_last_10"] = columns.ratio(100 * players["assisted_last_10"], players["makes_known_last_10"])
     players["unassisted_rate_last_10"] = columns.ratio(100 * players["unassisted_last_10"], players["makes_known_last_10"])
-    attempts_20 = players[[f"{summed}_attempts_last_20" for summed in ZONES.values()]].sum(axis=1)
+    attempts_20 = players[[f"{summed}_attempts_last_20" for summed in columns.ZONES.values()]].sum(axis=1)
     players["paint_rate_last_20"] = columns.ratio(100 * players["paint_attempts_last_20"], attempts_20)
     players["paint_pct_last_20"] = columns.ratio(players["paint_makes_last_20"], players["paint_attempts_last_20"])
     players["games_in_sample_10"] = players["games_last_10"]
@@ -111,7 +106,7 @@ def zone_games(player_game_summary: pd.DataFrame) -> pd.DataFrame:
     games = windows.in_order(player_game_summary, "player_id")
     known = games["assisted_fg_makes"].notna()
     return games.assign(
-        **{count: games[count].astype("float64").fillna(0.0) for count in COUNTS},
+        **{count: games[count].astype("float64").fillna(0.0) for count in columns.ZONE_COUNTS},
         games=1.0,
         zone_games=games["has_complete_shot_zones"].astype("float64"),
         assisted=games["assisted_fg_makes"].astype("float64").fillna(0.0),
@@ -122,7 +117,7 @@ def zone_games(player_game_summary: pd.DataFrame) -> pd.DataFrame:
 
 def sums_of_windows(games: pd.DataFrame) -> pd.DataFrame:
     """Sums over each player's last 10 and last 20 games, named with the suffixes `_last_10` and `_last_20`."""
-    summed = [*COUNTS, "games", "zone_games", "assisted", "unassisted", "makes_known"]
+    summed = [*columns.ZONE_COUNTS, "games", "zone_games", "assisted", "unassisted", "makes_known"]
     return pd.concat(
         [windows.sums_of_last(games, n, "player_id", summed).add_suffix(f"_last_{n}") for n in (SHORT_WINDOW, LONG_WINDOW)],
         axis=1,

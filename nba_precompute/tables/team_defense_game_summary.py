@@ -67,9 +67,9 @@ TEAM_DEFENSE_GAME_SUMMARY: Table = columns.table(
         "three_zone_attempts_allowed": integer("opponent's attempted shots worth three; NULL unless complete"),
         "has_complete_shot_zones": columns.flag("zones are complete for every player of the opponent"),
         "opp_possessions": number("opponent's FGA + 0.44 FTA + TOV - OREB", "possessions", ge=0),
-        "pace": columns.pace("mean of both teams' possessions * 48 / (mean of both teams' minutes / 5); equal in both rows"),
+        **columns.shared("pace"),
         "defensive_rating": columns.rating("points allowed per 100 possessions of the opponent"),
-        "overtime_periods": integer("0 = none"),
+        **columns.shared("overtime_periods"),
     },
 )
 

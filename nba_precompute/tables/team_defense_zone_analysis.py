@@ -15,8 +15,7 @@ from nba_precompute.tables.windows import at_least
 WINDOW_GAMES = 15
 HIGH_QUALITY_GAMES, MEDIUM_QUALITY_GAMES = 15, 10
 
-ZONES = {"paint": "paint", "mid_range": "mid_range", "three_pt": "three_zone"}
-"""A zone as this table's columns call it, and as the game summaries' do."""
+COUNTS_ALLOWED = [f"{count}_allowed" for count in columns.ZONE_COUNTS]
 
 TEAM_DEFENSE_ZONE_ANALYSIS: Table = columns.table(
     dataset="nba_precompute",
@@ -70,7 +69,7 @@ def team_defense_zone_analysis(
     teams = teams_of(schedule).merge(windows.days_of(schedule, days), on="season", validate="many_to_many")
     games = zone_games(team_defense_game_summary)
     teams = teams.join(sums_of_window(teams, games)).join(league(teams, games))
-    for zone, summed in ZONES.items():
+    for zone, summed in columns.ZONES.items():
         allowed = columns.ratio(teams[f"{summed}_makes_allowed"], teams[f"{summed}_attempts_allowed"])
         teams[f"{zone}_pct_allowed_last_15"] = allowed
         teams[f"{zone}_attempts_allowed_per_game"] = columns.ratio(
@@ -78,7 +77,9 @@ def team_defense_zone_analysis(
         )
         teams[f"{zone}_defense_vs_league_avg"] = 100 * (allowed - teams[f"league_{zone}_pct"])
     teams["paint_points_allowed_per_game"] = columns.ratio(2 * teams["paint_makes_allowed"], teams["zone_games_in_sample"])
-    teams["strongest_zone"], teams["weakest_zone"] = extreme_zones(teams[[f"{zone}_defense_vs_league_avg" for zone in ZONES]])
+    teams["strongest_zone"], teams["weakest_zone"] = extreme_zones(
+        teams[[f"{zone}_defense_vs_league_avg" for zone in columns.ZONES]]
+    )
     teams["defensive_rating_last_15"] = columns.ratio(100 * teams["points_allowed"], teams["opp_possessions"])
     teams["opponent_points_per_game"] = columns.ratio(teams["points_allowed"], teams["games_in_sample"])
     teams["opponent_pace"] = columns.ratio(teams["pace"], teams["games_in_sample"])
@@ -104,29 +105,26 @@ def teams_of(schedule: pd.DataFrame) -> pd.DataFrame:
 def zone_games(team_defense_game_summary: pd.DataFrame) -> pd.DataFrame:
     """Games in order; zone counts are 0 where zones are not complete, so that sums leave those games out."""
     games = windows.in_order(team_defense_game_summary, "team_abbr")
-    counts = [f"{zone}_{kind}_allowed" for zone in ZONES.values() for kind in ("makes", "attempts")]
-    games[counts] = games[counts].astype("float64").fillna(0.0)
+    games[COUNTS_ALLOWED] = games[COUNTS_ALLOWED].astype("float64").fillna(0.0)
     games["zone_games_in_sample"] = games["has_complete_shot_zones"].astype("float64")
     return games.assign(games_in_sample=1.0)
 
 
 def sums_of_window(teams: pd.DataFrame, games: pd.DataFrame) -> pd.DataFrame:
     """Sums over each team's last 15 games as of the day."""
-    counts = [f"{zone}_{kind}_allowed" for zone in ZONES.values() for kind in ("makes", "attempts")]
-    summed = [*counts, "zone_games_in_sample", "games_in_sample", "points_allowed", "opp_possessions", "pace"]
+    summed = [*COUNTS_ALLOWED, "zone_games_in_sample", "games_in_sample", "points_allowed", "opp_possessions", "pace"]
     history = games[["game_date", "season", "team_abbr"]].join(windows.sums_of_last(games, WINDOW_GAMES, "team_abbr", summed))
     return windows.season_to_date(teams, history, "team_abbr")[summed].fillna(0.0)
 
 
 def league(teams: pd.DataFrame, games: pd.DataFrame) -> pd.DataFrame:
     """The league's field-goal percentage by zone, all teams, season to date."""
-    counts = [f"{zone}_{kind}_allowed" for zone in ZONES.values() for kind in ("makes", "attempts")]
-    history = games[["game_date", "season"]].join(windows.sums_to_date(games, ["season"], counts))
+    history = games[["game_date", "season"]].join(windows.sums_to_date(games, ["season"], COUNTS_ALLOWED))
     seen = windows.season_to_date(teams, history)
     return pd.DataFrame(
         {
             f"league_{zone}_pct": columns.ratio(seen[f"{summed}_makes_allowed"], seen[f"{summed}_attempts_allowed"])
-            for zone, summed in ZONES.items()
+            for zone, summed in columns.ZONES.items()
         }
     )
 

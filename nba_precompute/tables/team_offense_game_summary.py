@@ -19,7 +19,6 @@ COUNTS = [
     "turnovers",
     "assists",
 ]
-ZONE_COUNTS = [f"{zone}_{kind}" for zone in ("paint", "mid_range", "three_zone") for kind in ("makes", "attempts")]
 
 REGULATION_MINUTES = 240
 """Minutes of a team's five players in four quarters of 12."""
@@ -62,9 +61,9 @@ TEAM_OFFENSE_GAME_SUMMARY: Table = columns.table(
         "three_zone_attempts": integer("shots worth three attempted; NULL unless complete"),
         "has_complete_shot_zones": columns.flag("zones are complete for every player of team_abbr"),
         "possessions": number("FGA + 0.44 FTA + TOV - OREB", "possessions", ge=0),
-        "pace": columns.pace("mean of both teams' possessions * 48 / (mean of both teams' minutes / 5); equal in both rows"),
+        **columns.shared("pace"),
         "offensive_rating": columns.rating("points scored per 100 possessions"),
-        "overtime_periods": integer("0 = none"),
+        **columns.shared("overtime_periods"),
     },
 )
 
@@ -83,14 +82,14 @@ def team_offense_game_summary(player_game_summary: pd.DataFrame) -> pd.DataFrame
     ]
     players = player_game_summary.assign(seconds=(player_game_summary["minutes_played"] * 60).round())
     summed = (
-        players[["points", *COUNTS, *ZONE_COUNTS, "seconds"]]
+        players[["points", *COUNTS, *columns.ZONE_COUNTS, "seconds"]]
         .astype("float64")
         .groupby([players["game_id"], players["team_abbr"]])
     )
     complete = players.groupby(["game_id", "team_abbr"])["has_complete_shot_zones"].all()
     sides = players[identity].drop_duplicates(["game_id", "team_abbr"]).set_index(["game_id", "team_abbr"])
     teams = sides.join(summed.sum(), validate="one_to_one").join(complete, validate="one_to_one").reset_index()
-    teams[ZONE_COUNTS] = teams[ZONE_COUNTS].where(teams["has_complete_shot_zones"])
+    teams[columns.ZONE_COUNTS] = teams[columns.ZONE_COUNTS].where(teams["has_complete_shot_zones"])
     teams["points_scored"] = teams["points"]
     teams["possessions"] = columns.possessions(teams)
     game_minutes = teams["seconds"].groupby(teams["game_id"]).transform("mean") / 60
