@@ -62,6 +62,9 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         errors.print("Interrupted. What was published stays; the same command goes on with the rest.")
         sys.exit(COULD_NOT_RUN)
+    except Exception:
+        errors.print_exception()
+        sys.exit(COULD_NOT_RUN)
 
 
 raw_option = click.option(
