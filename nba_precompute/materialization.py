@@ -140,11 +140,14 @@ def missing_upstream(table: Table, days: Sequence[date], hashes: Mapping[str, pd
             continue
         published = pd.DatetimeIndex(hashes[read.stream].index)
         for day in days:
-            if read.window is Window.OWN_DAY and pd.Timestamp(day) not in published:
-                reasons.setdefault(day, f"{read.stream} has no rows of {day}; materialise it first")
             season = season_of(day)
-            if read.window is not Window.OWN_DAY and not published[published < pd.Timestamp(day)].size:
-                reasons.setdefault(day, f"{read.stream} has no games of {season.name} before {day}; materialise them first")
+            if read.window is Window.OWN_DAY:
+                seen, words = published == pd.Timestamp(day), f"no rows of {day}; materialise it first"
+            else:
+                seen = (published >= pd.Timestamp(season.first_game)) & (published < pd.Timestamp(day))
+                words = f"no games of {season.name} before {day}; materialise them first"
+            if not seen.any():
+                reasons.setdefault(day, f"{read.stream} has {words}")
     return reasons
 
 
@@ -156,13 +159,11 @@ def publish(
     Days that were left out stay unmaterialised: the others are recorded one by one, and the step fails naming the rest.
     """
     frames = compute(inputs) if inputs.days else []
-    if frames:
-        inputs.home.warehouse.publish(
-            [Publication(table, frame, inputs.days, inputs.read) for table, frame in frames],
-            run_id=context.run.run_id,
-            source=inputs.source.name,
-        )
-    versions = inputs.home.warehouse.partition_versions()
+    versions = inputs.home.warehouse.publish(
+        [Publication(table, frame, inputs.days, inputs.read) for table, frame in frames],
+        run_id=context.run.run_id,
+        source=inputs.source.name,
+    )
     metadata = {table.name: metadata_by_day(table, frame, versions) for table, frame in frames}
     if inputs.untrusted:
         for table, _ in frames:
@@ -175,8 +176,10 @@ def publish(
                         tags={"dagster/data_version": str(of_day["content_hash"]), "dagster/code_version": table.code_version},
                     )
                 )
+        named = ", ".join(str(day) for day in list(inputs.untrusted)[:REASONS_SHOWN])
         raise dg.Failure(
-            f"{len(inputs.untrusted)} of {len(inputs.untrusted) + len(inputs.days)} days were not published, the others were.",
+            f"{len(inputs.untrusted)} of {len(inputs.untrusted) + len(inputs.days)} days were not published: {named}. "
+            "The others were. The reasons are in this failure's metadata.",
             metadata={"days": ", ".join(str(day) for day in inputs.untrusted), "reasons": reasons_in_words(inputs.untrusted)},
             allow_retries=False,
         )

@@ -64,6 +64,24 @@ def test_whole_numbers_hash_alike_in_every_type():
         pd.testing.assert_series_equal(hash_days(rows.astype({"n": kind}), "day", ["n"]), expected)
 
 
+def test_numbers_as_categories_hash_as_numbers():
+    rows = pd.DataFrame({"day": pd.to_datetime(["2024-01-01"] * 3), "n": [7.0, 8.0, None]})
+    as_categories = rows.assign(n=pd.Categorical([7, 8, None]))
+    pd.testing.assert_series_equal(hash_days(as_categories, "day", ["n"]), hash_days(rows, "day", ["n"]))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_moment_hashes_alike_in_every_zone_and_unit():
+    utc = pd.DataFrame({"day": pd.to_datetime(["2024-01-01"] * 2), "t": pd.to_datetime(["2024-01-01 17:00", None], utc=True)})
+    expected = hash_days(utc, "day", ["t"])
+    for same in (
+        utc["t"].dt.tz_convert("America/New_York"),
+        utc["t"].astype("datetime64[us, UTC]"),
+        utc["t"].dt.tz_localize(None),
+    ):
+        pd.testing.assert_series_equal(hash_days(utc.assign(t=same), "day", ["t"]), expected)
+
+
 def test_minus_zero_is_zero():
     zero, minus_zero = (pd.DataFrame({"day": pd.to_datetime(["2024-01-01"]), "n": [value]}) for value in (0.0, -0.0))
     pd.testing.assert_series_equal(hash_days(zero, "day", ["n"]), hash_days(minus_zero, "day", ["n"]))
@@ -118,6 +136,11 @@ def test_tokens_of_a_window_are_a_difference_of_running_sums():
     with np.errstate(over="ignore"):
         assert running[2] - running[0] == tokens[1] + tokens[2]
     assert len(set(to_hex(tokens))) == 3
+
+
+def test_tokens_stay_what_they_are():
+    hashes = pd.Series(["89a6776c6fb99352"], index=pd.to_datetime(["2024-01-01"]))
+    assert to_hex(day_tokens(hashes, "games").to_numpy()) == ["0a7f2f186b83d6c6"]
 
 
 def test_a_token_depends_on_stream_day_and_hash():

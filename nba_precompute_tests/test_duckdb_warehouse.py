@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from datetime import date
 
 import duckdb
@@ -300,8 +299,6 @@ def test_a_warehouse_held_for_a_while_is_waited_for(warehouse):
         "import duckdb, time; kept = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(1)", warehouse
     )
     assert holder.stdout.readline() == "held\n"
-    began = time.monotonic()
     publish(warehouse, rows(MONDAY, points=4))
-    assert time.monotonic() > began
     assert points(warehouse)[MONDAY] == [4, 4]
     assert holder.wait(60) == 0

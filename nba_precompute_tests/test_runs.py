@@ -15,6 +15,7 @@ from nba_precompute.definitions import build_definitions
 from nba_precompute.game_days import days_between, eligible_days, game_days
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
+from nba_precompute.materialization import missing_upstream
 
 START, END = date(2023, 10, 24), date(2023, 11, 17)
 ELIGIBLE = days_between(eligible_days, START, END)
@@ -202,6 +203,13 @@ def test_without_any_game_of_the_season_nothing_of_the_cascade_is_made(filled, t
         assert not platform.run([table], ELIGIBLE[:1]).success
         assert platform.recorded(table) == set()
         assert platform.home.warehouse.read(table).empty
+
+
+def test_games_of_another_season_are_no_history():
+    days = [date(2023, 11, 8), date(2024, 11, 6)]
+    games = pd.Series("hash", index=pd.DatetimeIndex(["2023-11-07", "2024-06-17"]))
+    reasons = missing_upstream(CASCADE_TABLES[3], days, {"player_game_summary": games})
+    assert reasons == {days[1]: "player_game_summary has no games of 2024-25 before 2024-11-06; materialise them first"}
 
 
 def test_a_corrected_box_score_makes_its_day_and_the_later_days_that_see_it_again(copied):

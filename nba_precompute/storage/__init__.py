@@ -30,7 +30,7 @@ class SourceMismatch(WarehouseError):
 
 
 class WarehouseBusy(WarehouseError):
-    """Another process held the warehouse for longer than the wait limit."""
+    """Somebody else held the warehouse for longer than the wait limit."""
 
 
 class WarehouseUnreadable(WarehouseError):
@@ -47,7 +47,10 @@ def source_mismatch(home: str, known: str, asked_for: str) -> SourceMismatch:
 
 @dataclass(frozen=True)
 class Publication:
-    """The rows of exactly these days of one table, and for each day the hash of what it read."""
+    """The rows of exactly these days of one table, and for each day the hash of what it read.
+
+    A day without rows is refused: it is not published, and stays missing.
+    """
 
     table: Table
     frame: pd.DataFrame
@@ -58,8 +61,11 @@ class Publication:
 class Warehouse(Protocol):
     """Tables by day."""
 
-    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> None:
-        """Replace the days of every publication, all in one transaction; the first publication of all fixes the source."""
+    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> pd.DataFrame:
+        """Replace the days of every publication, all in one transaction; the first publication of all fixes the source.
+
+        Returns what `partition_versions` has of these days from now on.
+        """
         ...
 
     def read(
@@ -71,7 +77,8 @@ class Warehouse(Protocol):
     def partition_versions(self) -> pd.DataFrame:
         """A row a published day of a table.
 
-        Columns table_name (dataset.table), day, content_hash, read_hash, code_version, row_count, run_id, published_at (UTC).
+        Columns table_name (dataset.table), day (datetime64[ns]), content_hash, read_hash, code_version, row_count, run_id,
+        published_at (UTC).
         """
         ...
 

@@ -51,10 +51,12 @@ def mix(bits: np.ndarray) -> np.ndarray:
 def column_bits(values: pd.Series) -> np.ndarray:
     """The bits of each value: of numbers and flags as doubles, of times as nanoseconds, of text as its SipHash."""
     missing = values.isna().to_numpy()
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype("object")
     if values.dtype == "object" and pd.api.types.infer_dtype(values, skipna=True) != "string":
         values = values.convert_dtypes()  # flags or numbers that a missing value turned to objects
     if pd.api.types.is_datetime64_any_dtype(values):
-        bits = values.to_numpy().astype("datetime64[ns]").astype("int64").view("uint64")
+        bits = pd.DatetimeIndex(values).as_unit("ns").asi8.view("uint64")  # of a zoned time, in UTC
     elif pd.api.types.is_bool_dtype(values) or pd.api.types.is_numeric_dtype(values):
         doubles = values.to_numpy(dtype="float64", na_value=np.nan)
         bits = (doubles + 0.0).view("uint64")  # + 0.0 turns -0.0 into 0.0

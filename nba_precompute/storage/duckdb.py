@@ -4,15 +4,18 @@ DuckDB lets one process write, and lets nobody else read meanwhile: connections 
 waits for a bounded time.
 """
 
+import os
 import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pandas as pd
@@ -30,8 +33,10 @@ from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.tables import columns
 from nba_precompute.tables.columns import Table
 
+Answer = TypeVar("Answer")
+
 WAIT_LIMIT_SECONDS = 60.0
-"""How long a connection waits for another process's lock: far above the longest publication seen (about 3 s a season)."""
+"""How long to wait for whoever holds the warehouse: far above the longest publication seen (about 3 s a season)."""
 
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.05, 0.2
 """Between tries; random, so that waiting processes do not try in step."""
@@ -70,7 +75,17 @@ CREATE OR REPLACE VIEW nba_reference.processor_run_history AS
     GROUP BY table_name, run_id;
 """
 
-VERSION_COLUMNS = ["table_name", "day", "content_hash", "read_hash", "code_version", "row_count", "run_id", "published_at"]
+VERSION_TYPES = {
+    "table_name": "object",
+    "day": "datetime64[ns]",
+    "content_hash": "object",
+    "read_hash": "object",
+    "code_version": "object",
+    "row_count": "int32",
+    "run_id": "object",
+    "published_at": "datetime64[us]",
+}
+"""Columns of nba_reference.partition_versions as pandas has them."""
 
 _locks_of_paths: dict[str, threading.Lock] = {}
 
@@ -82,29 +97,26 @@ class DuckDBWarehouse:
     path: Path
     wait_limit_seconds: float = WAIT_LIMIT_SECONDS
 
-    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> None:
+    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> pd.DataFrame:
         """Validate every frame against its contract, then replace all days and their versions in one transaction."""
         frames = _validated(publications)
-        versions = pd.concat(
-            [_versions(publication, frame, run_id) for publication, frame in zip(publications, frames, strict=True)]
-        )
+        versions = [_versions(publication, frame, run_id) for publication, frame in zip(publications, frames, strict=True)]
+        if not versions:
+            return _no_versions()
+
+        def write(connection: duckdb.DuckDBPyConnection) -> None:
+            with _transaction(connection):
+                connection.execute(REFERENCE_TABLES)
+                _remember_source(connection, source, self.path)
+                for publication, frame, of_days in zip(publications, frames, versions, strict=True):
+                    table = publication.table
+                    _prepare_table(connection, table)
+                    _replace_days(connection, table.qualified_name, table.day, publication.days, frame)
+                    _replace_versions(connection, table.qualified_name, publication.days, of_days)
+
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connection(read_only=False) as connection, _transaction(connection):
-            connection.execute(REFERENCE_TABLES)
-            _remember_source(connection, source, self.path)
-            for publication, frame in zip(publications, frames, strict=True):
-                _prepare_table(connection, publication.table)
-                _replace_days(connection, publication.table.qualified_name, publication.table.day, publication.days, frame)
-            for publication in publications:
-                name = publication.table.qualified_name
-                of_table = versions[versions["table_name"] == name]
-                connection.execute(
-                    "DELETE FROM nba_reference.partition_versions WHERE table_name = ? AND list_contains(?, day)",
-                    [name, list(publication.days)],
-                )
-                connection.register("new_rows", of_table)
-                connection.execute("INSERT INTO nba_reference.partition_versions BY NAME SELECT * FROM new_rows")
-                connection.unregister("new_rows")
+        self._patiently(write, read_only=False)
+        return pd.concat(versions, ignore_index=True)
 
     def read(
         self, table: Table, start: date | None = None, end: date | None = None, columns: Sequence[str] | None = None
@@ -112,96 +124,114 @@ class DuckDBWarehouse:
         """Rows of the days from `start` to `end`, both included, in the contract's types and order of day and key."""
         wanted = list(columns or table.columns)
         kinds = {name: str(table.schema.columns[name].dtype) for name in wanted}
-        stored = set(self._stored_columns(table))
-        if not stored:
-            return _typed(pd.DataFrame(columns=wanted), kinds)
-        named = ", ".join(
-            f'"{name}"' if name in stored else f'CAST(NULL AS {SQL_TYPES[kinds[name]]}) AS "{name}"' for name in wanted
-        )
         order = ", ".join(dict.fromkeys([table.day, *table.key]))
-        with self._connection(read_only=True) as connection:
-            rows = connection.sql(
+
+        def rows(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+            stored = _stored_types(connection, table.dataset, table.name)
+            if not stored:
+                return pd.DataFrame(columns=wanted)
+            named = ", ".join(
+                f'"{name}"' if name in stored else f'CAST(NULL AS {SQL_TYPES[kinds[name]]}) AS "{name}"' for name in wanted
+            )
+            found = connection.sql(
                 f"SELECT {named} FROM {table.qualified_name} WHERE {table.day} BETWEEN ? AND ? ORDER BY {order}",
                 params=[start or date.min, end or date.max],
             ).to_arrow_table()
-        return _typed(rows.to_pandas(date_as_object=False, integer_object_nulls=False), kinds)
+            return found.to_pandas(date_as_object=False, integer_object_nulls=False)
+
+        there = self._patiently(rows, read_only=True) if self.path.exists() else pd.DataFrame(columns=wanted)
+        return _typed(there, kinds)
 
     def partition_versions(self) -> pd.DataFrame:
         """A row a published day of a table."""
-        empty = pd.DataFrame({name: pd.Series(dtype="object") for name in VERSION_COLUMNS})
-        if not self.path.exists():
-            return empty.astype({"day": "datetime64[ns]"})
-        with self._connection(read_only=True) as connection:
-            rows = connection.execute("FROM nba_reference.partition_versions ORDER BY table_name, day").df()
-        return rows.astype({"day": "datetime64[ns]"})
+
+        def versions(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
+            if not _stored_types(connection, "nba_reference", "partition_versions"):
+                return _no_versions()
+            return (
+                connection.execute("FROM nba_reference.partition_versions ORDER BY table_name, day").df().astype(VERSION_TYPES)
+            )
+
+        return self._patiently(versions, read_only=True) if self.path.exists() else _no_versions()
 
     def source(self) -> str | None:
         """The source that the tables were made from; None before the first publication."""
-        if not self.path.exists():
-            return None
-        with self._connection(read_only=True) as connection:
+
+        def remembered(connection: duckdb.DuckDBPyConnection) -> str | None:
+            if not _stored_types(connection, "nba_reference", "source"):
+                return None
             found = connection.execute("SELECT name FROM nba_reference.source").fetchone()
-        return found[0] if found else None
+            return found[0] if found else None
+
+        return self._patiently(remembered, read_only=True) if self.path.exists() else None
 
     def delete(self) -> None:
         """Remove the file and DuckDB's log beside it."""
-        with self._lock_of_process():
+        with self._lock_of_process(time.monotonic() + self.wait_limit_seconds):
             for file in (self.path, self.path.with_name(self.path.name + ".wal")):
                 file.unlink(missing_ok=True)
 
-    def _stored_columns(self, table: Table) -> list[str]:
-        if not self.path.exists():
-            return []
-        with self._connection(read_only=True) as connection:
-            return list(_stored_types(connection, table))
-
-    @contextmanager
-    def _lock_of_process(self) -> Iterator[None]:
-        # within a process DuckDB shares one database between connections and refuses to mix read-only with writing ones
-        with _locks_of_paths.setdefault(str(self.path.absolute()), threading.Lock()):
-            yield
-
-    @contextmanager
-    def _connection(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        with self._lock_of_process():
-            connection = self._connect(read_only)
-            try:
-                yield connection
-            finally:
-                connection.close()
-
-    def _connect(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _patiently(self, work: Callable[[duckdb.DuckDBPyConnection], Answer], *, read_only: bool) -> Answer:
+        """What `work` answers on a connection of its own; tried again, until the wait limit, while somebody is in its way."""
         give_up_at = time.monotonic() + self.wait_limit_seconds
         while True:
             try:
-                return duckdb.connect(
-                    self.path,
-                    read_only=read_only,
-                    config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
-                )
+                with self._lock_of_process(give_up_at), self._connect(read_only) as connection:
+                    return work(connection)
             except duckdb.Error as error:
-                if "lock" not in str(error).lower() or self.path.is_dir():
-                    raise _unreadable(self.path, error) from error
+                holder = _holder(error)
+                if holder is None:
+                    raise
                 if time.monotonic() > give_up_at:
-                    raise WarehouseBusy(
-                        f"{self.path} was locked for {self.wait_limit_seconds:.0f} s by {_holder(error)}. "
-                        "Wait for that process or end it, then run the same command again; nothing was changed."
-                    ) from error
+                    raise self._busy(holder) from error
             time.sleep(random.uniform(SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS))
 
+    @contextmanager
+    def _lock_of_process(self, give_up_at: float) -> Iterator[None]:
+        # within a process DuckDB shares one database between connections and refuses to mix read-only with writing ones
+        lock = _locks_of_paths.setdefault(str(self.path.resolve()), threading.Lock())
+        if not lock.acquire(timeout=max(0.0, give_up_at - time.monotonic())):
+            raise self._busy(f"another thread of this process (PID {os.getpid()})")
+        try:
+            yield
+        finally:
+            lock.release()
 
-def _holder(error: duckdb.Error) -> str:
-    found = re.search(r"held in (.*?\(PID \d+\))", str(error))
-    return found.group(1) if found else f"another process ({error})"
+    def _connect(self, read_only: bool) -> duckdb.DuckDBPyConnection:
+        if self.path.is_dir():
+            raise WarehouseUnreadable(f"{self.path} is a folder, the warehouse is a file. Move the folder away.")
+        try:
+            return duckdb.connect(
+                self.path,
+                read_only=read_only,
+                config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
+            )
+        except duckdb.Error as error:
+            if _holder(error) is not None:
+                raise
+            raise WarehouseUnreadable(
+                f"{self.path} cannot be opened as a DuckDB {duckdb.__version__} file ({error}). "
+                "If it was written by a newer DuckDB, upgrade with `uv sync`; else move it away and backfill again."
+            ) from error
+
+    def _busy(self, holder: str) -> WarehouseBusy:
+        return WarehouseBusy(
+            f"{self.path} was held for {self.wait_limit_seconds:g} s by {holder}. "
+            "Wait for it or end it, then run the same command again; nothing was changed."
+        )
 
 
-def _unreadable(path: Path, error: duckdb.Error) -> WarehouseUnreadable:
-    if path.is_dir():
-        return WarehouseUnreadable(f"{path} is a folder, the warehouse is a file. Move the folder away.")
-    return WarehouseUnreadable(
-        f"{path} cannot be opened as a DuckDB {duckdb.__version__} file ({error}). "
-        "If it was written by a newer DuckDB, upgrade with `uv sync`; else move it away and backfill again."
-    )
+def _holder(error: duckdb.Error) -> str | None:
+    """Who is in the way, where the error means that somebody is; None for every other error."""
+    words = str(error)
+    if isinstance(error, duckdb.IOException) and words.startswith("IO Error: Could not set lock on file"):
+        found = re.search(r"held in (.*?\(PID \d+\))", words)
+        return found.group(1) if found else f"another process ({words})"
+    if isinstance(error, duckdb.ConnectionException) and "different configuration" in words:
+        return f"a connection of this process (PID {os.getpid()}) that was opened elsewhere, with duckdb.connect"
+    if isinstance(error, duckdb.TransactionException) and "onflict" in words:
+        return f"a transaction of this process (PID {os.getpid()}) that was begun elsewhere, with duckdb.connect"
+    return None
 
 
 @contextmanager
@@ -231,6 +261,7 @@ def _validated(publications: Sequence[Publication]) -> list[pd.DataFrame]:
             continue
         broken += _broken_rules(table, frame) + _wrong_days(publication, frame)
         frames.append(frame)
+    broken += _days_published_twice(publications)
     if broken:
         raise ContractError("Nothing was published, the rows break their contract:\n" + "\n".join(broken))
     return frames
@@ -253,9 +284,17 @@ def _broken_rules(table: Table, frame: pd.DataFrame) -> list[str]:
 
 def _wrong_days(publication: Publication, frame: pd.DataFrame) -> list[str]:
     name = publication.table.qualified_name
-    there = set(frame[publication.table.day].dt.date)
+    there = set(frame[publication.table.day].dropna().dt.date)  # a missing day breaks the contract already
     wanted = set(publication.days)
     found = []
+    for column in [column for column, kind in publication.table.schema.dtypes.items() if str(kind) == columns.DAY]:
+        with_time = frame[column].dropna()
+        with_time = with_time[with_time != with_time.dt.normalize()]
+        if len(with_time):
+            found.append(f"{name}.{column} has a time of day in {len(with_time)} rows: {with_time.iloc[0]}; a day is midnight")
+    if wanted - set(publication.read):
+        unread = ", ".join(map(str, sorted(wanted - set(publication.read))))
+        found.append(f"{name}: the hash of what was read is not given for {unread}")
     if there - wanted:
         found.append(f"{name} has rows of {', '.join(map(str, sorted(there - wanted)))}, which the run does not publish")
     if wanted - there:
@@ -263,6 +302,15 @@ def _wrong_days(publication: Publication, frame: pd.DataFrame) -> list[str]:
             f"{name} has no rows of {', '.join(map(str, sorted(wanted - there)))}; a day without rows is not published"
         )
     return found
+
+
+def _days_published_twice(publications: Sequence[Publication]) -> list[str]:
+    counted = Counter((publication.table.qualified_name, day) for publication in publications for day in publication.days)
+    return [f"{name}: {day} is published {times} times in one run" for (name, day), times in counted.items() if times > 1]
+
+
+def _no_versions() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(VERSION_TYPES)).astype(VERSION_TYPES)
 
 
 def _versions(publication: Publication, frame: pd.DataFrame, run_id: str) -> pd.DataFrame:
@@ -279,7 +327,7 @@ def _versions(publication: Publication, frame: pd.DataFrame, run_id: str) -> pd.
             "run_id": run_id,
             "published_at": datetime.now(UTC).replace(tzinfo=None),
         }
-    )
+    ).astype(VERSION_TYPES)
 
 
 def _remember_source(connection: duckdb.DuckDBPyConnection, source: str, path: Path) -> None:
@@ -290,18 +338,18 @@ def _remember_source(connection: duckdb.DuckDBPyConnection, source: str, path: P
         raise source_mismatch(str(path), known[0], source)
 
 
-def _stored_types(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+def _stored_types(connection: duckdb.DuckDBPyConnection, dataset: str, name: str) -> dict[str, str]:
     return dict(
         connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? ORDER BY column_index",
-            [table.dataset, table.name],
+            [dataset, name],
         ).fetchall()
     )
 
 
 def _prepare_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     wanted = {name: SQL_TYPES[str(column.dtype)] for name, column in table.schema.columns.items()}
-    stored = _stored_types(connection, table)
+    stored = _stored_types(connection, table.dataset, table.name)
     changed = [f"{name} ({stored[name]}, now {kind})" for name, kind in wanted.items() if stored.get(name, kind) != kind]
     if changed:
         raise SchemaChanged(
@@ -317,7 +365,20 @@ def _prepare_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     for name, kind in wanted.items():
         if stored and name not in stored:
             connection.execute(f'ALTER TABLE {table.qualified_name} ADD COLUMN "{name}" {kind}')
+    _allow_missing_where_the_contract_does(connection, table)
     _comment(connection, table)
+
+
+def _allow_missing_where_the_contract_does(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    # a column that became nullable, or left the schema and gets no value any more, must not go on refusing rows
+    required = {name for name, column in table.schema.columns.items() if not column.nullable}
+    never_null = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE schema_name = ? AND table_name = ? AND NOT is_nullable",
+        [table.dataset, table.name],
+    ).fetchall()
+    for (name,) in never_null:
+        if name not in required:
+            connection.execute(f'ALTER TABLE {table.qualified_name} ALTER COLUMN "{name}" DROP NOT NULL')
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -331,7 +392,10 @@ def _comment(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     for name, words in said.items():
         if known.get(name) != words:
             connection.execute(f'COMMENT ON COLUMN {table.qualified_name}."{name}" IS {_quoted(words)}')
-    if any(known.get(name) != words for name, words in said.items()):
+    of_table = connection.execute(
+        "SELECT comment FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?", [table.dataset, table.name]
+    ).fetchone()
+    if of_table != (table.description,):
         connection.execute(f"COMMENT ON TABLE {table.qualified_name} IS {_quoted(table.description)}")
 
 
@@ -345,6 +409,15 @@ def _replace_days(
     connection.execute(f'DELETE FROM {name} WHERE list_contains(?, "{day}")', [list(days)])
     connection.register("new_rows", frame)
     connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM new_rows")
+    connection.unregister("new_rows")
+
+
+def _replace_versions(connection: duckdb.DuckDBPyConnection, name: str, days: Sequence[date], versions: pd.DataFrame) -> None:
+    connection.execute(
+        "DELETE FROM nba_reference.partition_versions WHERE table_name = ? AND list_contains(?, day)", [name, list(days)]
+    )
+    connection.register("new_rows", versions)
+    connection.execute("INSERT INTO nba_reference.partition_versions BY NAME SELECT * FROM new_rows")
     connection.unregister("new_rows")
 
 

@@ -1,0 +1,267 @@
+"""What the warehouse does when something is in its way: broken first publications, other connections, changed contracts.
+
+Publication, contracts and locks in their ordinary course: test_duckdb_warehouse.
+"""
+
+import os
+import signal
+import struct
+import threading
+
+import duckdb
+import pandas as pd
+import pytest
+
+from nba_precompute.storage import ContractError, Publication, WarehouseBusy, WarehouseUnreadable
+from nba_precompute.storage.duckdb import DuckDBWarehouse
+from nba_precompute.tables import columns
+from nba_precompute_tests.test_duckdb_warehouse import (
+    COLUMNS,
+    MONDAY,
+    TABLE,
+    TUESDAY,
+    points,
+    publish,
+    rows,
+    team_table,
+    writer,
+)
+
+
+@pytest.fixture
+def warehouse(tmp_path):
+    filled = DuckDBWarehouse(tmp_path / "home" / "warehouse.duckdb", wait_limit_seconds=0.3)
+    publish(filled, rows(MONDAY), rows(TUESDAY, points=90))
+    return filled
+
+
+def publication(frame, *days, table=TABLE):
+    return Publication(table, frame, days, dict.fromkeys(days, "what it read"))
+
+
+# ------------------------------------------------------------------------------------------------- a day has one version
+
+
+def test_publish_returns_the_versions_that_the_warehouse_has_from_now_on(warehouse):
+    returned = warehouse.publish([publication(rows(MONDAY, points=7), MONDAY)], run_id="second", source="games")
+    stored = warehouse.partition_versions()
+    pd.testing.assert_frame_equal(returned, stored[stored["day"] == pd.Timestamp(MONDAY)].reset_index(drop=True))
+    assert returned[["table_name", "row_count", "run_id"]].to_numpy().tolist() == [["nba_test.team_days", 2, "second"]]
+
+
+def test_days_of_one_table_in_two_publications_have_one_version_each(tmp_path):
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    warehouse.publish([publication(rows(MONDAY), MONDAY), publication(rows(TUESDAY), TUESDAY)], run_id="run", source="games")
+    assert [day.date() for day in warehouse.partition_versions()["day"]] == [MONDAY, TUESDAY]
+
+
+def test_a_day_published_twice_in_one_run_is_refused(warehouse):
+    twice = [publication(rows(MONDAY, points=1), MONDAY), publication(rows(MONDAY, points=2), MONDAY)]
+    with pytest.raises(ContractError, match=r"nba_test.team_days: 2024-01-01 is published 2 times"):
+        warehouse.publish(twice, run_id="run", source="games")
+    assert points(warehouse)[MONDAY] == [100, 100]
+
+
+def test_a_time_of_day_where_a_day_belongs_is_refused(warehouse):
+    """The warehouse would cut it off, so that the stored rows were not the hashed ones and a day had two versions."""
+    at_three_and_four = rows(MONDAY).assign(game_date=pd.to_datetime(["2024-01-01 15:00", "2024-01-01 16:00"]))
+    with pytest.raises(ContractError, match=r"game_date has a time of day in 2 rows: 2024-01-01 15:00"):
+        publish(warehouse, at_three_and_four)
+    assert len(warehouse.partition_versions()) == 2
+
+
+def test_a_row_without_a_day_is_refused_as_a_broken_contract(warehouse):
+    frame = rows(MONDAY).assign(game_date=pd.to_datetime([None, "2024-01-05"]))
+    with pytest.raises(ContractError, match=r"(?s)game_date breaks not_nullable.*rows of 2024-01-05.*no rows of 2024-01-01"):
+        publish(warehouse, frame, days=[MONDAY])
+
+
+def test_a_day_without_the_hash_of_what_it_read_is_refused(warehouse):
+    with pytest.raises(ContractError, match=r"the hash of what was read is not given for 2024-01-01"):
+        warehouse.publish([Publication(TABLE, rows(MONDAY, points=1), [MONDAY], {})], run_id="run", source="games")
+    assert points(warehouse)[MONDAY] == [100, 100]
+
+
+def test_publishing_nothing_changes_nothing(tmp_path):
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    assert warehouse.publish([], run_id="run", source="games").empty
+    assert not warehouse.path.exists()
+
+
+def test_no_versions_have_the_types_of_versions(warehouse, tmp_path):
+    nothing = DuckDBWarehouse(tmp_path / "nothing.duckdb").partition_versions()
+    pd.testing.assert_series_equal(nothing.dtypes, warehouse.partition_versions().dtypes)
+
+
+# --------------------------------------------------------------------------------------------- killed on the way
+
+KILLED_AFTER = """
+step = getattr(room, os.environ["KILLED_AFTER"])
+def then_killed(*arguments):
+    step(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(room, os.environ["KILLED_AFTER"], then_killed)
+publish(warehouse, rows(MONDAY, points=1), run_id="killed")
+"""
+
+
+@pytest.mark.parametrize("step", ["_replace_days", "_replace_versions"])
+def test_a_kill_after_the_replacement_and_before_the_commit_leaves_rows_and_versions_as_they_were(warehouse, monkeypatch, step):
+    monkeypatch.setenv("KILLED_AFTER", step)
+    assert writer(KILLED_AFTER, warehouse).wait(60) == -signal.SIGKILL
+    assert points(warehouse) == {MONDAY: [100, 100], TUESDAY: [90, 90]}
+    assert set(warehouse.partition_versions()["run_id"]) == {"run"}
+
+
+def test_a_first_publication_that_was_killed_leaves_an_empty_warehouse(tmp_path, monkeypatch):
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    monkeypatch.setenv("KILLED_AFTER", "_replace_days")
+    assert writer(KILLED_AFTER, warehouse).wait(60) == -signal.SIGKILL
+    assert warehouse.path.exists()
+    assert warehouse.source() is None
+    assert warehouse.partition_versions().empty
+    assert warehouse.read(TABLE).empty
+    publish(warehouse, rows(MONDAY), source="another")
+    assert warehouse.source() == "another"
+
+
+# ---------------------------------------------------------------------------------------------- somebody in the way
+
+
+def test_threads_that_name_one_file_differently_do_not_collide(warehouse, tmp_path):
+    (tmp_path / "link").symlink_to(warehouse.path.parent)
+    other_name = DuckDBWarehouse(tmp_path / "link" / "warehouse.duckdb")
+    failed = []
+
+    def publish_ten_times(of, day):
+        try:
+            for number in range(10):
+                publish(of, rows(day, points=number))
+        except Exception as error:
+            failed.append(error)
+
+    by_first_name = DuckDBWarehouse(warehouse.path)  # with the ordinary wait limit
+    threads = [
+        threading.Thread(target=publish_ten_times, args=(by_first_name, MONDAY)),
+        threading.Thread(target=publish_ten_times, args=(other_name, TUESDAY)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert points(warehouse) == {MONDAY: [9, 9], TUESDAY: [9, 9]}
+
+
+@pytest.mark.parametrize("read_only", [True, False], ids=["read-only", "writing"])
+def test_a_connection_opened_elsewhere_in_the_process_is_named_and_no_move_is_advised(warehouse, read_only):
+    with duckdb.connect(warehouse.path, read_only=read_only), pytest.raises(WarehouseBusy) as refused:
+        publish(warehouse, rows(MONDAY, points=1))
+    assert f"PID {os.getpid()}" in str(refused.value)
+    assert "move it away" not in str(refused.value)
+    assert points(warehouse)[MONDAY] == [100, 100]
+
+
+def test_a_conflicting_transaction_is_waited_for_until_the_limit(warehouse):
+    as_the_warehouse_connects = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    with duckdb.connect(warehouse.path, config=as_the_warehouse_connects) as connection:
+        connection.begin()
+        connection.execute("DELETE FROM nba_test.team_days")
+        with pytest.raises(WarehouseBusy, match="a transaction of this process"):
+            publish(warehouse, rows(MONDAY, points=1))
+        connection.rollback()
+        publish(warehouse, rows(MONDAY, points=2))
+    assert points(warehouse) == {MONDAY: [2, 2], TUESDAY: [90, 90]}
+
+
+def test_a_wait_for_a_thread_of_the_same_process_ends_at_the_limit(warehouse):
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold(connection):
+        held.set()
+        let_go.wait(30)
+
+    thread = threading.Thread(target=warehouse._patiently, args=(hold,), kwargs={"read_only": True})
+    thread.start()
+    try:
+        assert held.wait(30)
+        with pytest.raises(WarehouseBusy, match="another thread of this process"):
+            warehouse.read(TABLE)
+    finally:
+        let_go.set()
+        thread.join()
+    assert points(warehouse)[MONDAY] == [100, 100]
+
+
+# ------------------------------------------------------------------------------------- what is no warehouse of ours
+
+
+def test_a_damaged_file_is_unreadable_and_not_taken_for_a_locked_one(warehouse):
+    """DuckDB's words for it, "checksum ... in block", hold the word lock; so may a path."""
+    contents = bytearray(warehouse.path.read_bytes())
+    contents[3 * 4096 : 4 * 4096] = b"\xff" * 4096  # the first block after the three headers
+    warehouse.path.write_bytes(contents)
+    with pytest.raises(WarehouseUnreadable, match="move it away and backfill"):
+        warehouse.read(TABLE)
+
+
+def test_a_path_with_the_word_lock_is_a_path(tmp_path):
+    (tmp_path / "warlock.duckdb").write_text("not a database" * 1000)
+    with pytest.raises(WarehouseUnreadable):
+        DuckDBWarehouse(tmp_path / "warlock.duckdb", wait_limit_seconds=0.3).read(TABLE)
+
+
+def test_a_file_of_a_newer_duckdb_is_refused_with_the_upgrade(warehouse):
+    warehouse.path.write_bytes(of_storage_version(9999, warehouse.path.read_bytes()))
+    with pytest.raises(WarehouseUnreadable, match=r"(?s)storage version number 9999.*upgrade with `uv sync`"):
+        warehouse.read(TABLE)
+
+
+def of_storage_version(version, contents):
+    """A DuckDB file with another version in its main header: checksum (8 bytes), "DUCK", version (8), to 4096."""
+    header = contents[8:12] + struct.pack("<Q", version) + contents[20:4096]
+    return struct.pack("<Q", checksum(header)) + header + contents[4096:]
+
+
+def checksum(block):
+    """DuckDB's: each 8 bytes times a constant, xor of all, from 5381 on."""
+    total = 5381
+    for (word,) in struct.iter_unpack("<Q", block):
+        total ^= word * 0xBF58476D1CE4E5B9 % 2**64
+    return total
+
+
+# --------------------------------------------------------------------------------------------- contracts that change
+
+
+def test_a_column_that_became_nullable_takes_missing_values(tmp_path):
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    publish(warehouse, rows(MONDAY).assign(rank=1), table=team_table(rank=columns.integer("place", nullable=False)))
+    loosened = team_table(rank=columns.integer("place", nullable=True))
+    publish(warehouse, rows(MONDAY).assign(rank=[1, None]), table=loosened)
+    assert warehouse.read(loosened)["rank"].tolist() == [1, pd.NA]
+
+
+def test_a_required_column_that_left_the_schema_does_not_stop_publication(tmp_path):
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    ranked = team_table(rank=columns.integer("place in the league", nullable=False))
+    publish(warehouse, rows(MONDAY).assign(rank=1), table=ranked)
+    publish(warehouse, rows(TUESDAY, points=90))
+    assert points(warehouse) == {MONDAY: [100, 100], TUESDAY: [90, 90]}
+    assert warehouse.read(ranked)["rank"].tolist() == [1, 1, pd.NA, pd.NA]
+
+
+def test_a_table_whose_description_alone_changed_says_so(warehouse):
+    described = columns.table(
+        dataset="nba_test",
+        name="team_days",
+        day="game_date",
+        key=["game_date", "team_abbr"],
+        code_version="1",
+        description="A team's day, in other words.",
+        columns=COLUMNS,
+    )
+    publish(warehouse, rows(MONDAY), table=described)
+    with duckdb.connect(warehouse.path, read_only=True) as connection:
+        [comment] = connection.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'team_days'").fetchone()
+    assert comment == "A team's day, in other words."
