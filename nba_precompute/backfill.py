@@ -151,6 +151,8 @@ def execute(
 
 def failure_in_words(run: RangedRun, event: dg.DagsterEvent) -> str:
     """What failed and why, for the terminal."""
-    error = event.step_failure_data.error
-    why = (error.cause or error).message.strip() if error is not None else "no error was recorded"
+    failed = event.step_failure_data
+    said = failed.user_failure_data.description if failed.user_failure_data else None
+    error = failed.error.cause or failed.error if failed.error else None
+    why = said or (error.message.strip() if error else "no error was recorded")
     return f"{event.step_key}, {run.days[0]} to {run.days[-1]}: {why}"

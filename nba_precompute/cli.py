@@ -100,13 +100,15 @@ def backfill(
 ) -> None:
     """Make what is missing or stale. Safe to interrupt at any moment and run again."""
     home = home_asked_for(raw)
+    wanted = tables_named(tables)
     if reset:
+        if home.raw is not None and not home.raw.is_dir():
+            raise click.ClickException(f"{home.raw} is no folder, so nothing was reset.")
         shutil.rmtree(home.folder / DAGSTER_FOLDER, ignore_errors=True)
         home.delete_warehouse()
     if mode == "production" and home.source_name == SIMULATED_LEAGUE:
         raise click.ClickException("the simulated league is refused in production mode; give real games with --raw DIR.")
     announce(home)
-    wanted = tables_named(tables)
     state = source_state(home, start, end)
     tags = {MODE_TAG: mode, **({SKIPPED_PREFLIGHT_TAG: "true"} if skip_preflight else {})}
     with instance_of(home) as instance:

@@ -179,7 +179,7 @@ def publish(
         named = ", ".join(str(day) for day in list(inputs.untrusted)[:REASONS_SHOWN])
         raise dg.Failure(
             f"{len(inputs.untrusted)} of {len(inputs.untrusted) + len(inputs.days)} days were not published: {named}. "
-            "The others were. The reasons are in this failure's metadata.",
+            f"{next(iter(inputs.untrusted.values()))}. All reasons are in this failure's metadata.",
             metadata={"days": ", ".join(str(day) for day in inputs.untrusted), "reasons": reasons_in_words(inputs.untrusted)},
             allow_retries=False,
         )

@@ -81,6 +81,21 @@ def test_another_source_is_refused_with_the_two_ways_out(backfilled, simulated_s
     assert "--reset" in done.stderr
 
 
+def test_reset_makes_room_for_another_source(raw, simulated_season, tmp_path):
+    home = tmp_path / "home"
+    run("backfill", "--raw", raw, "--start", "2023-10-24", "--end", "2023-10-25", home=home)
+    run("backfill", "--raw", "nowhere", "--reset", home=home, expect=2)
+    assert (home / "warehouse.duckdb").exists()
+    done = run("backfill", "--raw", simulated_season.path, "--start", "2023-10-24", "--end", "2023-10-25", "--reset", home=home)
+    assert re.search(r"player_game_summary\s+0/2\s+2\s+0", done.stdout)
+    assert re.search(r"player_game_summary\s+2/2\s+0\s+0", done.stdout)
+
+
+def test_a_day_without_its_history_is_named_with_the_reason(raw, tmp_path):
+    done = run("backfill", "--raw", raw, "--start", "2023-11-08", "--end", "2023-11-08", home=tmp_path / "home", expect=1)
+    assert "team_offense_game_summary has no games of 2023-24 before 2023-11-08; materialise them first" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
