@@ -187,8 +187,26 @@ def test_rows_without_a_date_are_refused(folder):
 def test_a_game_twice_in_the_schedule_is_refused(folder):
     twice = pd.concat([SCHEDULE, SCHEDULE]).assign(game_date=DAY.date())
     write(folder.path, layout.SCHEDULE, twice.assign(start_utc=twice["start_utc"].dt.tz_localize("UTC")))
-    with pytest.raises(RawDataError, match="game 0022100001 stands twice"):
+    with pytest.raises(RawDataError, match=r"schedule.parquet: game_id 0022100001 stands twice"):
         ParquetFolder(folder.path, name="again").schedule()
+
+
+def test_a_line_or_a_birth_date_given_twice_is_refused(folder):
+    lines = pd.DataFrame(
+        {"game_id": ["0022100001"] * 2, "game_date": [DAY.date()] * 2, "spread_home": [1.0, 2.0], "total": [200.0, 201.0]}
+    )
+    write(folder.path, layout.LINES, lines)
+    with pytest.raises(RawDataError, match=r"game_lines.parquet: game_id 0022100001 stands twice"):
+        folder.lines(DAY.date(), DAY.date())
+    write(folder.path, layout.PLAYERS, pd.DataFrame({"player_id": [7, 7], "birth_date": [date(1990, 1, 1), date(1991, 1, 1)]}))
+    with pytest.raises(RawDataError, match=r"players.parquet: player_id 7 stands twice"):
+        folder.players()
+
+
+def test_news_without_a_date_are_refused(folder):
+    write(folder.path, layout.INJURIES, news(date(2021, 10, 1), None))
+    with pytest.raises(RawDataError, match=r"injury_transactions.parquet: date is empty in 1 rows"):
+        folder.injuries()
 
 
 def news(*days):

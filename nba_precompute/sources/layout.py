@@ -10,12 +10,17 @@ WORDS, WHOLE, MEASURED, YES_NO, DATE, TIME = "text", "whole number", "number", "
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file of the layout: its columns by kind, the columns that must be filled, and whether it must be there."""
+    """A file of the layout: its columns by kind, those that must be filled, whether it must be there, and what is unique in it.
+
+    `day` is the column by which it is read; a row without one belongs to no day.
+    """
 
     name: str
     columns: dict[str, str]
     filled: tuple[str, ...]
     required: bool = False
+    unique: str | None = None
+    day: str = "game_date"
 
 
 COUNTS = ("pts", "fgm", "fga", "fg3m", "fg3a", "ftm", "fta", "oreb", "dreb", "reb", "ast", "stl", "blk", "tov", "pf")
@@ -65,11 +70,13 @@ SCHEDULE = RawFile(
     },
     filled=("game_id", "game_date", "season", "season_type", "home_team", "away_team"),
     required=True,
+    unique="game_id",
 )
 LINES = RawFile(
     "game_lines.parquet",
     {"game_id": WORDS, "game_date": DATE, "spread_home": MEASURED, "total": MEASURED},
     filled=("game_id", "game_date"),
+    unique="game_id",
 )
 PROPS = RawFile(
     "player_points_props.parquet",
@@ -89,10 +96,12 @@ INJURIES = RawFile(
     "injury_transactions.parquet",
     {"date": DATE, "player_id": WHOLE, "status": WORDS, "note": WORDS},
     filled=("date", "status"),
+    day="date",
 )
 PLAYERS = RawFile(
     "players.parquet",
     {"player_id": WHOLE, "birth_date": DATE},
     filled=("player_id",),
+    unique="player_id",
 )
 FILES = (BOX_SCORES, SHOTS, SCHEDULE, LINES, PROPS, INJURIES, PLAYERS)

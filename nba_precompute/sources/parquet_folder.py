@@ -63,11 +63,6 @@ class ParquetFolder:
                 raise RawDataError(
                     f"{self.path / layout.SCHEDULE.name}: column {column} is empty for game {games}. Fill it in or remove the row."
                 )
-        repeated = schedule.loc[schedule["game_id"].duplicated(), "game_id"]
-        if len(repeated):
-            raise RawDataError(
-                f"{self.path / layout.SCHEDULE.name}: game {', '.join(repeated.head(5))} stands twice. Keep the row of its final date."
-            )
         return schedule
 
     def lines(self, start: date, end: date) -> pd.DataFrame:
@@ -119,7 +114,11 @@ class ParquetFolder:
             table = pq.read_table(self.path / file.name, columns=list(file.columns), filters=filters)
         except (pa.ArrowInvalid, OSError) as error:
             raise self._unreadable(file, error) from error
-        return _to_pandas(_with_types_of_empty_columns(table, file))
+        rows = _to_pandas(_with_types_of_empty_columns(table, file))
+        if file.unique is not None and rows[file.unique].duplicated().any():
+            twice = ", ".join(rows.loc[rows[file.unique].duplicated(), file.unique].astype(str).head(5))
+            raise RawDataError(f"{self.path / file.name}: {file.unique} {twice} stands twice. Keep the row that is right.")
+        return rows
 
     def _open(self, file: RawFile) -> pq.ParquetFile:
         path = self.path / file.name
@@ -140,9 +139,9 @@ class ParquetFolder:
                     f"{path}: column {column} holds {kinds[column]}{_first_row(opened, column, file)}, a {kind} is expected. "
                     "Write the file again with the right type."
                 )
-        if "game_date" in file.columns and _nulls(opened, "game_date"):
+        if file.day in file.columns and _nulls(opened, file.day):
             raise RawDataError(
-                f"{path}: game_date is empty in {_nulls(opened, 'game_date')} rows, so their day is not known. "
+                f"{path}: {file.day} is empty in {_nulls(opened, file.day)} rows, so their day is not known. "
                 "Fill it in or remove the rows."
             )
         return opened
