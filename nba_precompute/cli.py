@@ -26,7 +26,7 @@ from nba_precompute.backfill import MODE_TAG, SKIPPED_PREFLIGHT_TAG, OnProgress,
 from nba_precompute.coverage import GAP, MISSING, STALE, SourceState, is_complete, look_at_source, summary, survey
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home
-from nba_precompute.instance import instance_of, serve_ui
+from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, instance_of, serve_ui, this_process
 from nba_precompute.sources import RawDataError
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import WarehouseError
@@ -110,8 +110,9 @@ def backfill(
         raise click.ClickException("the simulated league is refused in production mode; give real games with --raw DIR.")
     announce(home)
     state = source_state(home, start, end)
-    tags = {MODE_TAG: mode, **({SKIPPED_PREFLIGHT_TAG: "true"} if skip_preflight else {})}
+    tags = {MODE_TAG: mode, PROCESS_TAG: this_process(), **({SKIPPED_PREFLIGHT_TAG: "true"} if skip_preflight else {})}
     with instance_of(home) as instance:
+        end_runs_of_dead_processes(instance)
         before = survey(home, instance, state, wanted)
         print_coverage("Before", before)
         if not force and not before["state"].isin([MISSING, STALE]).any():

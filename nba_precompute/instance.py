@@ -6,10 +6,17 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import yaml
 from dagster._core.instance.ref import InstanceRef
 
 from nba_precompute.home import DAGSTER_FOLDER, Home
+
+PROCESS_TAG = "nba_precompute/process"
+"""Tag of the runs that a command makes in its own process."""
+
+CLOCK_DRIFT_SECONDS = 2.0
+"""By how much two looks at the same process's time of creation may differ: it is counted from boot, by a clock that is set."""
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -24,8 +31,34 @@ def instance_of(home: Home) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), config_dir=str(_settings_folder(home))))
 
 
+def this_process() -> str:
+    """What identifies this process while it lives: process ids are used again, with another time of creation."""
+    return f"{os.getpid()}@{psutil.Process().create_time():.2f}"
+
+
+def is_alive(process: str) -> bool:
+    """Whether a process that named itself by `this_process` is still there."""
+    number, created = process.split("@")
+    try:
+        return abs(psutil.Process(int(number)).create_time() - float(created)) < CLOCK_DRIFT_SECONDS
+    except psutil.NoSuchProcess:
+        return False
+
+
+def end_runs_of_dead_processes(instance: dg.DagsterInstance) -> None:
+    """Record as failed what a killed command left as started: it would hold the warehouse's pool and queue the UI's runs."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])):
+        process = run.tags.get(PROCESS_TAG)
+        if process is not None and not is_alive(process):
+            instance.report_run_failed(
+                run, f"The process that made this run ({process}) is gone. Its missing days can be made again."
+            )
+
+
 def serve_ui(home: Home, port: int) -> int:
     """Run `dagster dev` over the home until it is interrupted; its exit code."""
+    with instance_of(home) as instance:
+        end_runs_of_dead_processes(instance)
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(_settings_folder(home)),

@@ -6,14 +6,18 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.game_days import SEASONS
+from nba_precompute.home import Home
+from nba_precompute.instance import instance_of
 from nba_precompute_tests.test_runs import change_box_scores, folder_of
 
 REPOSITORY = Path(__file__).parents[1]
@@ -89,6 +93,24 @@ def test_reset_makes_room_for_another_source(raw, simulated_season, tmp_path):
     done = run("backfill", "--raw", simulated_season.path, "--start", "2023-10-24", "--end", "2023-10-25", "--reset", home=home)
     assert re.search(r"player_game_summary\s+0/2\s+2\s+0", done.stdout)
     assert re.search(r"player_game_summary\s+2/2\s+0\s+0", done.stdout)
+
+
+def test_a_killed_backfill_is_ended_as_failed_and_taken_up_again(raw, tmp_path):
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "nba_precompute.cli", "backfill", "--raw", str(raw)]
+    killed = subprocess.Popen(command, env={**os.environ, "NBA_PRECOMPUTE_HOME": str(home)}, stdout=subprocess.DEVNULL)
+    with instance_of(Home(home)) as instance:
+        while not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+            assert killed.poll() is None
+            time.sleep(0.05)
+        killed.kill()
+        killed.wait()
+        [left] = instance.get_runs()
+        assert left.status == dg.DagsterRunStatus.STARTED
+        run("backfill", "--raw", raw, *SHORT, home=home)
+        assert instance.get_run_by_id(left.run_id).status == dg.DagsterRunStatus.FAILURE
+        others = [made for made in instance.get_runs() if made.run_id != left.run_id]
+        assert {made.status for made in others} == {dg.DagsterRunStatus.SUCCESS}
 
 
 def test_a_day_without_its_history_is_named_with_the_reason(raw, tmp_path):
