@@ -9,6 +9,7 @@ import dagster as dg
 import psutil
 import yaml
 from dagster._core.instance.ref import InstanceRef
+from filelock import FileLock
 
 from nba_precompute.home import DAGSTER_FOLDER, Home
 
@@ -18,6 +19,9 @@ PROCESS_TAG = "nba_precompute/process"
 CLOCK_DRIFT_SECONDS = 2.0
 """By how much two looks at the same process's time of creation may differ: it is counted from boot, by a clock that is set."""
 
+INSTANCE_LOCK = "dagster.lock"
+"""Held while an instance is opened. Beside Dagster's folder, which `--reset` removes."""
+
 REPOSITORY = Path(__file__).parents[1]
 
 FOLDER_IN_SETTINGS = f".nba/{DAGSTER_FOLDER}"
@@ -26,9 +30,11 @@ FOLDER_IN_SETTINGS = f".nba/{DAGSTER_FOLDER}"
 
 def instance_of(home: Home) -> dg.DagsterInstance:
     """The instance that `dagster dev` shows for the home."""
-    folder = home.folder.absolute() / DAGSTER_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), config_dir=str(_settings_folder(home))))
+    home.folder.mkdir(parents=True, exist_ok=True)
+    # two processes that make Dagster's databases at once mark one of them with two schema versions, and no later process opens it
+    with FileLock(home.folder / INSTANCE_LOCK):
+        settings = _settings_folder(home)
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(settings), config_dir=str(settings)))
 
 
 def this_process() -> str:
@@ -78,5 +84,8 @@ def _settings_folder(home: Home) -> Path:
         config = section.get("config", {})
         if "base_dir" in config:
             config["base_dir"] = config["base_dir"].replace(FOLDER_IN_SETTINGS, str(folder))
-    (folder / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    # another process may be reading the settings, and half of them mean Dagster's defaults
+    complete = folder / f"dagster.yaml.of-{os.getpid()}"
+    complete.write_text(yaml.safe_dump(settings))
+    complete.replace(folder / "dagster.yaml")
     return folder
