@@ -6,6 +6,7 @@ Facts come from `seasons.json` (season starts and ends, days off), made from a p
 
 import json
 import logging
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
@@ -120,8 +121,13 @@ def _midnight(day: date) -> datetime:
 SEASONS = load_seasons()
 game_days, eligible_days = build_partitions(SEASONS)
 
-# on a game morning after an off day Dagster takes the off day for a required partition that does not exist, and refuses the backfill
-previous_game_day = dg.TimeWindowPartitionMapping(start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True)
+with warnings.catch_warnings(action="ignore", category=dg.BetaWarning):
+    previous_game_day = dg.TimeWindowPartitionMapping(
+        start_offset=-1,
+        end_offset=-1,
+        # on a game morning after an off day Dagster takes the off day for a required partition, and refuses the backfill
+        allow_nonexistent_upstream_partitions=True,
+    )
 """The declared look-back: the previous game day. It gives the order; the true windows are in `lineage`.
 
 From `eligible_days` to `game_days` Dagster gives exactly the previous game day, but for the first eligible day of a later season,

@@ -43,9 +43,10 @@ class Home:
     @property
     def source_name(self) -> str:
         """What was asked for, else what the warehouse remembers, else the simulated league."""
-        if self.raw is not None:
-            return str(self.raw.resolve())
-        return self.warehouse.source() or SIMULATED_LEAGUE
+        return self._source_beside(self.warehouse.source())
+
+    def _source_beside(self, known: str | None) -> str:
+        return str(self.raw.resolve()) if self.raw is not None else known or SIMULATED_LEAGUE
 
     def delete_warehouse(self) -> None:
         """Forget all tables and the source."""
@@ -56,7 +57,8 @@ class Home:
 
         Raises SourceMismatch where another was asked for than the home's tables were made from.
         """
-        name, known = self.source_name, self.warehouse.source()
+        known = self.warehouse.source()
+        name = self._source_beside(known)
         if known is not None and known != name:
             raise source_mismatch(str(self.folder), known, name)
         if name != SIMULATED_LEAGUE:

@@ -31,6 +31,7 @@ class Inputs:
     """What one run of an asset reads: the run's days that can be computed, why others cannot, and the rows they see."""
 
     home: Home
+    source: Source
     table: Table
     days: Sequence[date]
     read: Mapping[date, str]
@@ -40,11 +41,6 @@ class Inputs:
     def timestamps(self) -> list[pd.Timestamp]:
         """The days as pandas has them."""
         return [pd.Timestamp(day) for day in self.days]
-
-    @cached_property
-    def source(self) -> Source:
-        """Where raw games come from."""
-        return self.home.source()
 
     @cached_property
     def season_start(self) -> date:
@@ -111,7 +107,7 @@ def inputs_of(home: Home, table: Table, days: Sequence[date]) -> Inputs:
     if READS[table.name] is GAMES_OF_DAY:
         untrusted |= problems_of_days(source, days)
     there = [day for day in days if day not in untrusted]
-    return Inputs(home, table, there, lineage.read_hashes(table.name, there, hashes), untrusted)
+    return Inputs(home, source, table, there, lineage.read_hashes(table.name, there, hashes), untrusted)
 
 
 def published_hashes(versions: pd.DataFrame) -> dict[str, pd.Series]:
@@ -184,9 +180,22 @@ def publish(
             allow_retries=False,
         )
     for table, _ in frames:
-        for day, of_day in metadata[table.name].items():
-            context.add_asset_metadata(of_day, asset_key=table.name, partition_key=day)
+        add_metadata_of_days(context, table, metadata[table.name])
         yield dg.MaterializeResult(asset_key=table.name)
+
+
+def add_metadata_of_days(
+    context: dg.AssetExecutionContext, table: Table, metadata: Mapping[str, Mapping[str, int | float | str]]
+) -> None:
+    """What `context.add_asset_metadata` does for each of the run's days, without asking every time whether it is one of them.
+
+    That question hashes all days that the calendar excludes, twice: 1.5 ms a day, a fifth of a backfill of five seasons.
+    """
+    step = context.get_step_execution_context()
+    for day, of_day in metadata.items():
+        step._metadata_accumulator = step._metadata_accumulator.with_additional_asset_metadata(
+            asset_key=dg.AssetKey(table.name), metadata=of_day, partition_key=day
+        )
 
 
 def reasons_in_words(untrusted: Mapping[date, str]) -> dg.MetadataValue:

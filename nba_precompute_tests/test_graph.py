@@ -169,7 +169,7 @@ def test_columns_types_and_nullability_are_the_designs(table):
     sql = (REAL_DATA.parent / "design" / "schema.sql").read_text()
     body = re.search(rf"CREATE TABLE {table.qualified_name} \((.*?)\n\);", sql, re.S).group(1)
     columns = re.findall(r"^    (\w+)\s+(VARCHAR|INTEGER|DOUBLE|BOOLEAN|DATE)\s*(NOT NULL)?,", body, re.M)
-    kinds = {"str": "VARCHAR", "Int32": "INTEGER", "float64": "DOUBLE", "boolean": "BOOLEAN", "datetime64[ns]": "DATE"}
+    kinds = {"object": "VARCHAR", "Int32": "INTEGER", "float64": "DOUBLE", "boolean": "BOOLEAN", "datetime64[ns]": "DATE"}
     ours = [
         (name, kinds[str(column.dtype)], "" if column.nullable else "NOT NULL") for name, column in table.schema.columns.items()
     ]

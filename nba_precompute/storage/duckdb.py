@@ -140,7 +140,7 @@ class DuckDBWarehouse:
             return found.to_pandas(date_as_object=False, integer_object_nulls=False)
 
         there = self._patiently(rows, read_only=True) if self.path.exists() else pd.DataFrame(columns=wanted)
-        return _typed(there, kinds)
+        return there.astype(kinds)
 
     def partition_versions(self) -> pd.DataFrame:
         """A row a published day of a table."""
@@ -419,7 +419,3 @@ def _replace_versions(connection: duckdb.DuckDBPyConnection, name: str, days: Se
     connection.register("new_rows", versions)
     connection.execute("INSERT INTO nba_reference.partition_versions BY NAME SELECT * FROM new_rows")
     connection.unregister("new_rows")
-
-
-def _typed(frame: pd.DataFrame, kinds: dict[str, str]) -> pd.DataFrame:
-    return frame.astype({name: "object" if kind == columns.TEXT else kind for name, kind in kinds.items()})
