@@ -4,7 +4,8 @@ Runs go season by season, in the order of the cascade. After each the states are
 whose days did not change wakes nothing downstream.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -17,7 +18,9 @@ from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.coverage import GAP, MISSING, STALE, SourceState, partitions_of, survey
 from nba_precompute.game_days import contiguous_ranges
 from nba_precompute.home import Home
+from nba_precompute.lineage import READS
 from nba_precompute.tables.columns import Table
+from nba_precompute.turns import turn
 
 MODE_TAG = "nba_precompute/mode"
 SKIPPED_PREFLIGHT_TAG = "nba_precompute/skipped_preflight"
@@ -59,9 +62,10 @@ def backfill_days(
 ) -> list[str]:
     """Make every missing or stale day of `tables` (with `force` every day that the source can fill) within `state`.
 
-    No day is asked for twice, so the backfill ends. Returns what went wrong, a sentence a failed run.
+    No day is asked for twice, but for one that another process made stale in between, so the backfill ends. Returns what went
+    wrong, a sentence a failed run.
     """
-    attempted: set[tuple[str, date]] = set()
+    attempted: dict[tuple[str, date], str | None] = {}
     failures: list[str] = []
     made = 0
     while True:
@@ -71,12 +75,16 @@ def backfill_days(
             return failures
         total = made + len(to_make)
         dates = len({day for _, day in attempted} | set(to_make["day"]))
+        reads = dict(zip(zip(to_make["table"], to_make["day"], strict=True), to_make["reads"], strict=True))
         for run in runs:
-            on_progress(run, made, total, dates)
-            count_one = counting(on_progress, run, made, total, dates)
-            result = execute(definitions, instance, run, tags=tags, on_materialization=count_one)
+            with turn(home, say=logging.getLogger(__name__).warning) as waited:
+                if waited:  # what was missing may be there by now
+                    break
+                on_progress(run, made, total, dates)
+                count_one = counting(on_progress, run, made, total, dates)
+                result = execute(definitions, instance, run, tags=tags, on_materialization=count_one)
             made += run.partitions
-            attempted |= {(table.name, day) for table in run.tables for day in run.days}
+            attempted |= {(table.name, day): reads.get((table.name, day)) for table in run.tables for day in run.days}
             if not result.success:
                 failures += [failure_in_words(run, event) for event in result.all_events if event.is_step_failure]
 
@@ -87,11 +95,16 @@ def counting(on_progress: OnProgress, run: RangedRun, made: int, total: int, dat
     return lambda: on_progress(run, next(numbers), total, dates)
 
 
-def days_to_make(found: pd.DataFrame, attempted: set[tuple[str, date]], force: bool) -> pd.DataFrame:
-    """Rows of the survey that ask to be made and were not asked for before."""
+def days_to_make(found: pd.DataFrame, attempted: Mapping[tuple[str, date], str | None], force: bool) -> pd.DataFrame:
+    """Rows of the survey that ask to be made and were not asked for before, or are stale by what changed since."""
     wanted = found[found["state"] != GAP] if force else found[found["state"].isin([MISSING, STALE])]
     asked_before = pd.Series(
-        [pair in attempted for pair in zip(wanted["table"], wanted["day"], strict=True)], wanted.index, bool
+        [
+            (table, day) in attempted and (state != STALE or attempted[table, day] == reads)
+            for table, day, state, reads in wanted[["table", "day", "state", "reads"]].itertuples(index=False)
+        ],
+        wanted.index,
+        bool,
     )
     return wanted[~asked_before].assign(may_run_along=lambda rows: force | (rows["state"] == MISSING))
 
@@ -109,7 +122,8 @@ def next_runs(to_make: pd.DataFrame) -> list[RangedRun]:
 def runs_of_group(to_make: pd.DataFrame, group: Sequence[Table]) -> list[RangedRun]:
     """Ranged runs of the first table with days to make, and of those after it that have never been made on these days.
 
-    What is there already waits for the next look: its inputs may turn out unchanged. The game summaries go together, always.
+    What is there already waits for the next look: its inputs may turn out unchanged; so does what reads a table that waits. The
+    game summaries go together, always.
     """
     if group is SUMMARY_TABLES:
         tables, days = list(group), set(to_make["day"])
@@ -118,8 +132,12 @@ def runs_of_group(to_make: pd.DataFrame, group: Sequence[Table]) -> list[RangedR
         along = {name: set(rows["day"]) for name, rows in to_make[to_make["may_run_along"]].groupby("table")}
         first = next(table for table in group if table.name in days_of)
         days = days_of[first.name]
-        after = group[group.index(first) + 1 :]
-        tables = [first, *(table for table in after if days <= along.get(table.name, set()))]
+        tables = [first]
+        for table in group[group.index(first) + 1 :]:
+            made = {made.name for made in tables}
+            waits = any(days & days_of.get(read.stream, set()) for read in READS[table.name] if read.stream not in made)
+            if days <= along.get(table.name, set()) and not waits:
+                tables.append(table)
     return [RangedRun(tables, of_range) for of_range in contiguous_ranges(partitions_of(tables[0]), sorted(days))]
 
 

@@ -5,19 +5,33 @@ without it the home's own source, else the simulated league).
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+from dagster import _check as check
 
 from nba_precompute.assets import ASSETS
 from nba_precompute.game_days import warn_when_running_out
 from nba_precompute.home import DEFAULT_FOLDER, Home
+from nba_precompute.turns import turn
 
 
 def build_definitions(home: Home) -> dg.Definitions:
     """The whole graph over one home."""
     # one process a run: starting one for each of its few steps takes longer than they do
-    return dg.Definitions(assets=ASSETS, resources={"home": home}, executor=dg.in_process_executor)
+    return dg.Definitions(assets=ASSETS, resources={"home": in_turn(home)}, executor=dg.in_process_executor)
+
+
+def in_turn(home: Home) -> dg.ResourceDefinition:
+    """The home as a run has it: while the run lasts, no other changes its tables."""
+
+    @dg.resource(description="The folder of warehouse, history and source. A run holds it: others wait for their turn.")
+    def home_of_run(context: dg.InitResourceContext) -> Iterator[Home]:
+        with turn(home, say=check.not_none(context.log).info):
+            yield home
+
+    return home_of_run
 
 
 def home_of_environment() -> Home:
