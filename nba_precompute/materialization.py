@@ -53,8 +53,8 @@ class Inputs:
         return schedule[schedule["season"].isin({season_of(day).name for day in self.days})]
 
     def box_scores(self) -> pd.DataFrame:
-        """Raw box scores of all types, from the season's start."""
-        return self.source.box_scores(self.season_start, self.days[-1])
+        """Raw box scores of all types that say who appeared, from the season's start."""
+        return trust.appearances_of(self.source.box_scores(self.season_start, self.days[-1]))
 
     def box_scores_of_days(self) -> pd.DataFrame:
         """Raw box scores of the days alone."""
@@ -103,9 +103,8 @@ def inputs_of(home: Home, table: Table, days: Sequence[date]) -> Inputs:
     start = lineage.earliest_day_read(table.name, days[0])
     raw = [read.stream for read in READS[table.name] if read.stream.startswith("raw_")]
     hashes = lineage.raw_hashes(source, raw, start, days[-1]) | published_hashes(versions)
-    untrusted = missing_upstream(table, days, hashes)
-    if READS[table.name] is GAMES_OF_DAY:
-        untrusted |= problems_of_days(source, days)
+    is_of_day = READS[table.name] is GAMES_OF_DAY
+    untrusted = missing_upstream(table, days, hashes) | (problems_of_days if is_of_day else unscheduled_days)(source, days)
     there = [day for day in days if day not in untrusted]
     return Inputs(home, source, table, there, lineage.read_hashes(table.name, there, hashes), untrusted)
 
@@ -117,15 +116,28 @@ def published_hashes(versions: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def problems_of_days(source: Source, days: Sequence[date]) -> dict[date, str]:
-    """Days whose raw games cannot be trusted, each with its problems in words."""
+    """Days whose raw games cannot be trusted, each with its problems in words, a line a problem."""
     first, last = days[0], days[-1]
-    problems = trust.problems_by_day(
-        [pd.Timestamp(day) for day in days], source.box_scores(first, last), source.shots(first, last), source.schedule()
-    )
-    return {
-        day.date(): "; ".join(trust.describe(problem) for _, problem in rows.head(REASONS_SHOWN).iterrows())
-        for day, rows in problems.groupby("game_date")
-    }
+    timestamps = [pd.Timestamp(day) for day in days]
+    schedule = source.schedule()
+    of_games = trust.problems_by_day(timestamps, source.box_scores(first, last), source.shots(first, last), schedule)
+    return problems_in_words(pd.concat([trust.days_without_games(timestamps, schedule), of_games]))
+
+
+def unscheduled_days(source: Source, days: Sequence[date]) -> dict[date, str]:
+    """Days of which no table can have rows, because the schedule has no game on them, with the reason."""
+    return problems_in_words(trust.days_without_games([pd.Timestamp(day) for day in days], source.schedule()))
+
+
+def problems_in_words(problems: pd.DataFrame) -> dict[date, str]:
+    """The problems of each day, a line each, capped, with the number of those not shown."""
+    words = {}
+    for day, rows in problems.groupby("game_date"):
+        lines = [trust.describe(problem) for _, problem in rows.head(REASONS_SHOWN).iterrows()]
+        if len(rows) > REASONS_SHOWN:
+            lines.append(f"and {len(rows) - REASONS_SHOWN} more problems on {day.date()}")
+        words[day.date()] = "\n".join(lines)
+    return words
 
 
 def missing_upstream(table: Table, days: Sequence[date], hashes: Mapping[str, pd.Series]) -> dict[date, str]:
@@ -175,7 +187,7 @@ def publish(
         named = ", ".join(str(day) for day in list(inputs.untrusted)[:REASONS_SHOWN])
         raise dg.Failure(
             f"{len(inputs.untrusted)} of {len(inputs.untrusted) + len(inputs.days)} days were not published: {named}. "
-            f"{next(iter(inputs.untrusted.values()))}. All reasons are in this failure's metadata.",
+            f"{next(iter(inputs.untrusted.values())).splitlines()[0]}. All reasons are in this failure's metadata.",
             metadata={"days": ", ".join(str(day) for day in inputs.untrusted), "reasons": reasons_in_words(inputs.untrusted)},
             allow_retries=False,
         )
@@ -200,7 +212,7 @@ def add_metadata_of_days(
 
 def reasons_in_words(untrusted: Mapping[date, str]) -> dg.MetadataValue:
     """A list of days and reasons, capped, with the number of those not shown."""
-    shown = [f"- {day}: {reason}" for day, reason in list(untrusted.items())[:REASONS_SHOWN]]
+    shown = ["\n  - ".join([f"- {day}", *reason.splitlines()]) for day, reason in list(untrusted.items())[:REASONS_SHOWN]]
     if len(untrusted) > REASONS_SHOWN:
         shown.append(f"- and {len(untrusted) - REASONS_SHOWN} more days")
     return dg.MetadataValue.md("\n".join(shown))

@@ -7,6 +7,28 @@ from dataclasses import dataclass
 
 WORDS, WHOLE, MEASURED, YES_NO, DATE, TIME = "text", "whole number", "number", "true/false", "date", "timestamp"
 
+EAST = ("ATL", "BOS", "BKN", "CHA", "CHI", "CLE", "DET", "IND", "MIA", "MIL", "NYK", "ORL", "PHI", "TOR", "WAS")
+WEST = ("DAL", "DEN", "GSW", "HOU", "LAC", "LAL", "MEM", "MIN", "NOP", "OKC", "PHX", "POR", "SAC", "SAS", "UTA")
+TEAMS = (*EAST, *WEST)
+"""The league's teams, thirty since 2004, by the NBA's own three letters."""
+
+PLACES = (
+    "Restricted Area",
+    "In The Paint (Non-RA)",
+    "Mid-Range",
+    "Left Corner 3",
+    "Right Corner 3",
+    "Above the Break 3",
+    "Backcourt",
+)
+"""Where a shot is taken from, in the NBA's own words (shot_zone_basic). Another spelling would be counted as mid-range."""
+
+NEWS = ("out", "returned")
+"""What a news item says of a player. Another word for out would be taken for not out."""
+
+GAME_ID = r"\d{10}"
+"""The NBA's game id; its third digit is the type of game."""
+
 
 @dataclass(frozen=True)
 class RawFile:

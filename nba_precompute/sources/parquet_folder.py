@@ -1,4 +1,4 @@
-"""A folder of Parquet files in the layout of `sources.layout`, read by date range. Rows are checked in `sources.trust`."""
+"""A folder of Parquet files in the layout of `sources.layout`, read by date range. Rows are judged in `sources.trust`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from nba_precompute.sources import RawDataError, layout
+from nba_precompute.sources import RawDataError, layout, trust
 from nba_precompute.sources.layout import RawFile
 
 IS_KIND = {
@@ -29,6 +30,22 @@ EMPTY_OF_KIND = {
     layout.DATE: pa.date32(),
     layout.TIME: pa.timestamp("us"),
 }
+HOW_TO_WRITE = {
+    layout.WORDS: "as text, ids with their leading zeros",
+    layout.WHOLE: "as whole numbers (in pandas Int64, which stays whole where a value is empty)",
+    layout.MEASURED: "as decimal numbers (34:30 is 34.5)",
+    layout.YES_NO: "as true and false",
+    layout.DATE: "as dates without a time (in pandas .dt.date)",
+    layout.TIME: "as timestamps in UTC",
+}
+UNREADABLE = (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError)
+"""What pyarrow raises over a damaged file; a damaged length may ask for any amount of memory."""
+
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+"""Nobody in these files was born before or plays after; a date beyond is a year that lost or gained a digit."""
+
+PROBLEMS_SHOWN = 3
+"""How many problems of a file its refusal names."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +73,7 @@ class ParquetFolder:
 
     @cached_property
     def _schedule(self) -> pd.DataFrame:
-        schedule = self._read(layout.SCHEDULE)
-        for column in layout.SCHEDULE.filled:
-            if schedule[column].isna().any():
-                games = ", ".join(schedule.loc[schedule[column].isna(), "game_id"].astype(str).head(5))
-                raise RawDataError(
-                    f"{self.path / layout.SCHEDULE.name}: column {column} is empty for game {games}. Fill it in or remove the row."
-                )
-        return schedule
+        return self._read(layout.SCHEDULE)
 
     def lines(self, start: date, end: date) -> pd.DataFrame:
         """A row a game: point spread and total."""
@@ -80,17 +90,32 @@ class ParquetFolder:
 
     def injuries_cover(self) -> tuple[date, date] | None:
         """The dates that the file says it covers; without its word the first and the last date of its rows."""
-        file = self.path / layout.INJURIES.name
-        if not file.exists():
+        if not _is_there(self.path / layout.INJURIES.name):
             return None
         said = self._open(layout.INJURIES).schema_arrow.metadata or {}
         dates = self.injuries()["date"]
         if dates.empty and not {b"covered_from", b"covered_to"} <= said.keys():
             return None
-        return (
-            date.fromisoformat(said[b"covered_from"].decode()) if b"covered_from" in said else dates.min().date(),
-            date.fromisoformat(said[b"covered_to"].decode()) if b"covered_to" in said else dates.max().date(),
-        )
+        start = self._date_said(said, "covered_from") or dates.min().date()
+        end = self._date_said(said, "covered_to") or dates.max().date()
+        if start > end:
+            raise RawDataError(
+                f"{self.path / layout.INJURIES.name}: its metadata say that it covers {start} to {end}. "
+                "Write covered_from, the earlier, and covered_to."
+            )
+        return start, end
+
+    def _date_said(self, said: dict[bytes, bytes], key: str) -> date | None:
+        if key.encode() not in said:
+            return None
+        words = said[key.encode()].decode(errors="replace")
+        try:
+            return date.fromisoformat(words)
+        except ValueError:
+            raise RawDataError(
+                f"{self.path / layout.INJURIES.name}: its metadata have {words!r} for {key}, which is no date. "
+                "Write it as 2024-01-31."
+            ) from None
 
     def players(self) -> pd.DataFrame:
         """A row a player: his birth date."""
@@ -98,65 +123,139 @@ class ParquetFolder:
 
     def days_with_box_scores(self) -> Sequence[date]:
         """The days on which there are box scores, in order."""
-        self._open(layout.BOX_SCORES)
-        days = pq.read_table(self.path / layout.BOX_SCORES.name, columns=["game_date"])["game_date"].unique()
-        return sorted(day for day in days.to_pylist() if day is not None)
+        return self._days(layout.BOX_SCORES)
+
+    def days_with_shots(self) -> Sequence[date]:
+        """The days on which there are shots, in order."""
+        return self._days(layout.SHOTS)
+
+    def _days(self, file: RawFile) -> Sequence[date]:
+        return sorted(self._table(file, [file.day])[file.day].unique().to_pylist())
 
     def _between(self, file: RawFile, start: date, end: date) -> pd.DataFrame:
         return self._read(file, [("game_date", ">=", start), ("game_date", "<=", end)])
 
     def _read(self, file: RawFile, filters: list[tuple[str, str, date]] | None = None) -> pd.DataFrame:
-        if not file.required and self.path.is_dir() and not (self.path / file.name).exists():
+        if not file.required and self.path.is_dir() and not _is_there(self.path / file.name):
             empty = pa.schema([(name, EMPTY_OF_KIND[kind]) for name, kind in file.columns.items()])
             return _to_pandas(empty.empty_table())
+        table = self._table(file, list(file.columns), filters)
+        try:
+            rows = _to_pandas(_with_types_of_empty_columns(table, file))
+        except UNREADABLE as error:
+            raise self._unreadable(file, error) from error
+        if file not in (layout.BOX_SCORES, layout.SHOTS):
+            self._refuse(trust.problems_of_file(file, rows))
+        return rows
+
+    def _table(self, file: RawFile, columns: list[str], filters: list[tuple[str, str, date]] | None = None) -> pa.Table:
         self._open(file)
         try:
-            table = pq.read_table(self.path / file.name, columns=list(file.columns), filters=filters)
-        except (pa.ArrowInvalid, OSError) as error:
+            table = pq.read_table(self.path / file.name, columns=columns, filters=filters, page_checksum_verification=True)
+        except UNREADABLE as error:
             raise self._unreadable(file, error) from error
-        rows = _to_pandas(_with_types_of_empty_columns(table, file))
-        if file.unique is not None and rows[file.unique].duplicated().any():
-            twice = ", ".join(rows.loc[rows[file.unique].duplicated(), file.unique].astype(str).head(5))
-            raise RawDataError(f"{self.path / file.name}: {file.unique} {twice} stands twice. Keep the row that is right.")
-        return rows
+        self._refuse_impossible_dates(table, file)
+        return table
+
+    def _refuse(self, problems: pd.DataFrame) -> None:
+        if problems.empty:
+            return
+        said = [f"{self.path}/{trust.describe(problem)}." for _, problem in problems.head(PROBLEMS_SHOWN).iterrows()]
+        if len(problems) > PROBLEMS_SHOWN:
+            said.append(f"There are {len(problems) - PROBLEMS_SHOWN} more problems in the file.")
+        raise RawDataError("\n".join(said))
+
+    def _refuse_impossible_dates(self, table: pa.Table, file: RawFile) -> None:
+        for column, kind in zip(table.column_names, table.schema.types, strict=True):
+            if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+                years = pc.year(table[column])
+                impossible = pc.or_(pc.less(years, FIRST_YEAR), pc.greater(years, LAST_YEAR))
+                if not pc.any(impossible).as_py():
+                    continue
+                keys = _keys(list(file.columns), file)
+                if not set(keys) <= set(table.column_names):
+                    self._table(file, list({*keys, column}))  # refuses with the keys of the row
+                first = table.filter(impossible).slice(0, 1)
+                raise RawDataError(
+                    f"{self.path / file.name}: column {column} holds {first[column].cast(pa.string())[0]}"
+                    f"{_where(first, file, column)}, which is no date of the league. Correct it."
+                )
 
     def _open(self, file: RawFile) -> pq.ParquetFile:
         path = self.path / file.name
         if not self.path.is_dir():
             raise RawDataError(f"{self.path} is no folder. Give the folder that holds {layout.BOX_SCORES.name} with --raw.")
-        if not path.exists():
+        if not _is_there(path):
             raise RawDataError(f"{path} is missing. Put the file there, or give another folder with --raw.")
         try:
             opened = pq.ParquetFile(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise self._unreadable(file, error) from error
-        kinds = {field.name: field.type for field in opened.schema_arrow}
-        for column, kind in file.columns.items():
-            if column not in kinds:
-                raise RawDataError(f"{path}: column {column} ({kind}) is missing. Write the file again with it.")
-            if not IS_KIND[kind](kinds[column]) and not pa.types.is_null(kinds[column]):
+            self._refuse_wrong_kinds(opened, file)
+            days_missing = _nulls(opened, file.day) if file.day in file.columns else 0
+            if days_missing:
+                undated = opened.read()
+                undated = undated.filter(undated[file.day].is_null()).slice(0, 1)
                 raise RawDataError(
-                    f"{path}: column {column} holds {kinds[column]}{_first_row(opened, column, file)}, a {kind} is expected. "
-                    "Write the file again with the right type."
+                    f"{path}: {file.day} is empty in {days_missing} rows (first:{_where(undated, file, file.day)[1:]}), "
+                    "so their day is not known. Fill it in or remove the rows."
                 )
-        if file.day in file.columns and _nulls(opened, file.day):
-            raise RawDataError(
-                f"{path}: {file.day} is empty in {_nulls(opened, file.day)} rows, so their day is not known. "
-                "Fill it in or remove the rows."
-            )
+        except UNREADABLE as error:
+            raise self._unreadable(file, error) from error
+        if file.required and opened.metadata.num_rows == 0:
+            raise RawDataError(f"{path} has no rows. Write or copy the file again, or give another folder with --raw.")
         return opened
 
-    def _unreadable(self, file: RawFile, error: Exception) -> RawDataError:
-        return RawDataError(f"{self.path / file.name} cannot be read as Parquet ({error}). Write or copy the file again.")
+    def _refuse_wrong_kinds(self, opened: pq.ParquetFile, file: RawFile) -> None:
+        path = self.path / file.name
+        names = opened.schema_arrow.names
+        for column, kind in file.columns.items():
+            if names.count(column) != 1:
+                raise RawDataError(
+                    f"{path}: column {column} ({kind}) {'stands twice' if column in names else 'is missing'}. "
+                    "Write the file again with it, once."
+                )
+        for column, kind in file.columns.items():
+            stored = opened.schema_arrow.field(column).type
+            if not IS_KIND[kind](stored) and not pa.types.is_null(stored):
+                raise RawDataError(
+                    f"{path}: column {column} holds {stored}{_first_that_does_not_fit(opened, column, file)}, a {kind} is "
+                    f"expected. Write the column again {HOW_TO_WRITE[kind]}."
+                )
+
+    def _unreadable(self, file: RawFile, error: BaseException) -> RawDataError:
+        why = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+        return RawDataError(f"{self.path / file.name} cannot be read as Parquet ({why}). Write or copy the file again.")
 
 
-def _first_row(opened: pq.ParquetFile, column: str, file: RawFile) -> str:
-    if opened.metadata.num_rows == 0:
+def _is_there(path: Path) -> bool:
+    # a link that leads nowhere is no absent optional file
+    return path.exists() or path.is_symlink()
+
+
+def _first_that_does_not_fit(opened: pq.ParquetFile, column: str, file: RawFile) -> str:
+    """The first value that shows why the column has another type, with the keys of its row."""
+    table = opened.read(columns=list(dict.fromkeys([*_keys(opened.schema_arrow.names, file), column])))
+    if table.num_rows == 0:
         return ""
-    keys = [key for key in ("game_date", "game_id", "player_id") if key in file.columns and key in opened.schema_arrow.names]
-    first = opened.read_row_group(0, columns=list(dict.fromkeys([*keys, column]))).slice(0, 1).to_pylist()[0]
-    where = ", ".join(f"{key} {first[key]}" for key in keys)
-    return f" (first: {first[column]!r}, {where})"
+    values = table[column]
+    if file.columns[column] == layout.WHOLE and pa.types.is_floating(values.type):
+        fits = pc.fill_null(pc.equal(pc.floor(values), values), False)
+        table = table if pc.all(fits).as_py() else table.filter(pc.invert(fits))
+    first = table.slice(0, 1)
+    value = first[column][0].as_py()
+    return (
+        f" (first: {value!r}{_where(first, file, column)})"
+        if isinstance(value, str)
+        else (f" (first: {value}{_where(first, file, column)})")
+    )
+
+
+def _where(first: pa.Table, file: RawFile, column: str) -> str:
+    """The keys of a row, as a message names them."""
+    return "".join(f", {key} {first[key][0].as_py()}" for key in _keys(first.column_names, file) if key != column)
+
+
+def _keys(there: Sequence[str], file: RawFile) -> list[str]:
+    return [key for key in (file.day, "game_id", "player_id") if key in file.columns and key in there]
 
 
 def _with_types_of_empty_columns(table: pa.Table, file: RawFile) -> pa.Table:
@@ -170,11 +269,13 @@ def _with_types_of_empty_columns(table: pa.Table, file: RawFile) -> pa.Table:
 def _nulls(opened: pq.ParquetFile, column: str) -> int:
     position = opened.schema_arrow.get_field_index(column)
     groups = [opened.metadata.row_group(group).column(position).statistics for group in range(opened.num_row_groups)]
-    return sum(statistics.null_count for statistics in groups if statistics is not None and statistics.has_null_count)
+    if any(statistics is None or not statistics.has_null_count for statistics in groups):
+        return opened.read(columns=[column])[column].null_count
+    return sum(statistics.null_count for statistics in groups)
 
 
 def _to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Dates and times as datetime64[ns] without a time zone, true/false as boolean, so that types do not depend on the rows."""
+    """Dates and times as datetime64[ns] without a time zone, true/false as boolean: types that do not depend on the rows."""
     frame = table.to_pandas(date_as_object=False)
     for column, kind in zip(table.column_names, table.schema.types, strict=True):
         if pa.types.is_timestamp(kind) and kind.tz is not None:
@@ -183,4 +284,6 @@ def _to_pandas(table: pa.Table) -> pd.DataFrame:
             frame[column] = frame[column].astype("datetime64[ns]")
         if pa.types.is_boolean(kind):
             frame[column] = frame[column].astype("boolean")
+        if pa.types.is_decimal(kind):
+            frame[column] = frame[column].astype("float64")
     return frame

@@ -22,9 +22,7 @@ from nba_precompute.sources import layout
 
 SEED = 20211019
 
-EAST = ["ATL", "BOS", "BKN", "CHA", "CHI", "CLE", "DET", "IND", "MIA", "MIL", "NYK", "ORL", "PHI", "TOR", "WAS"]
-WEST = ["DAL", "DEN", "GSW", "HOU", "LAC", "LAL", "MEM", "MIN", "NOP", "OKC", "PHX", "POR", "SAC", "SAS", "UTA"]
-TEAMS = np.array(EAST + WEST)
+TEAMS = np.array(layout.TEAMS)
 
 GAMES_A_TEAM = 82
 GAMES_BY_WEEKDAY = np.array([0.140, 0.120, 0.185, 0.108, 0.180, 0.130, 0.137])
@@ -309,7 +307,7 @@ def _post_season(
     """Play-in of the seventh to tenth of each side of the country, then four rounds of series."""
     points = regular.groupby(["game_id", "team"])["pts"].sum()
     wins = (points == points.groupby("game_id").transform("max")).groupby("team").sum()
-    seeds = [sorted(side, key=lambda team: -wins[team]) for side in (EAST, WEST)]
+    seeds = [sorted(side, key=lambda team: -wins[team]) for side in (layout.EAST, layout.WEST)]
     index = {team: place for place, team in enumerate(TEAMS)}
     east, west = ([index[team] for team in side] for side in seeds)
     parts = []
