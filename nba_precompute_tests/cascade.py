@@ -1,6 +1,6 @@
 """All nine tables of some days by the formulas alone: no Dagster, no storage. For tests and benchmarks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 
 import pandas as pd
@@ -99,10 +99,9 @@ def cascade(
     }
 
 
-def everything(source: Source, start: date, end: date) -> Tables:
-    """All nine tables from `start` to `end`, a season at a time."""
+def by_season(source: Source, start: date, end: date) -> Iterator[Tables]:
+    """All nine tables from `start` to `end`, a season after the other."""
     cover = source.injuries_cover()
-    parts: list[Tables] = []
     before: list[pd.DataFrame] = []
     seasons = sorted({season_of(day) for day in days_between(game_days, start, end)}, key=lambda season: season.first_game)
     for season in seasons:
@@ -111,6 +110,11 @@ def everything(source: Source, start: date, end: date) -> Tables:
         games = summaries(raw, [pd.Timestamp(day) for day in days_between(game_days, season.first_game, last)])
         before = [*before, games["player_game_summary"]][-2:]
         days = [pd.Timestamp(day) for day in days_between(eligible_days, max(season.first_game, start), last)]
-        parts.append({**games, **(cascade(days, raw, games, cover, pd.concat(before)) if days else {})})
+        yield {**games, **(cascade(days, raw, games, cover, pd.concat(before)) if days else {})}
+
+
+def everything(source: Source, start: date, end: date) -> Tables:
+    """All nine tables from `start` to `end`, a season at a time."""
+    parts = list(by_season(source, start, end))
     assert timedelta(days=DAYS_AGAINST_OPPONENT) < timedelta(days=2 * 365)  # two seasons hold the year before any day
     return {name: pd.concat([part[name] for part in parts if name in part], ignore_index=True) for name in parts[-1]}
