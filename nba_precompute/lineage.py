@@ -15,6 +15,7 @@ import pandas as pd
 from nba_precompute.game_days import season_of
 from nba_precompute.sources import Source
 from nba_precompute.storage.content_hash import day_tokens, hash_days, to_hex
+from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import DAYS_AGAINST_OPPONENT, ML_FEATURE_STORE_V2
 from nba_precompute.tables.player_composite_factors import PLAYER_COMPOSITE_FACTORS
 from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY
@@ -43,6 +44,22 @@ class Read:
     stream: str
     window: Window
 
+
+TABLES: Mapping[str, Table] = {
+    table.name: table
+    for table in (
+        PLAYER_GAME_SUMMARY,
+        TEAM_OFFENSE_GAME_SUMMARY,
+        TEAM_DEFENSE_GAME_SUMMARY,
+        UPCOMING_TEAM_GAME_CONTEXT,
+        UPCOMING_PLAYER_GAME_CONTEXT,
+        TEAM_DEFENSE_ZONE_ANALYSIS,
+        PLAYER_SHOT_ZONE_ANALYSIS,
+        PLAYER_COMPOSITE_FACTORS,
+        ML_FEATURE_STORE_V2,
+    )
+}
+"""The tables that can be read, by name."""
 
 GAMES_OF_DAY = [
     Read("raw_box_scores", Window.OWN_DAY),
@@ -183,9 +200,15 @@ def _tokens_in_window(read: Read, days: pd.DatetimeIndex, hashes: pd.Series) -> 
 
 def earliest_day_read(table: str, first: date) -> date:
     """The first day of games that the table's day `first` can see."""
-    windows = {read.window for read in READS[table]}
-    if Window.LAST_YEAR in windows:
-        return min(first - timedelta(days=DAYS_AGAINST_OPPONENT), season_of(first).first_game)
-    if windows & {Window.SEASON_TO_DATE}:
-        return season_of(first).first_game
-    return first
+    return min(first_day_seen(read.window, first) for read in READS[table])
+
+
+def first_day_seen(window: Window, day: date) -> date:
+    """Where the window of a day begins; of the windows without a beginning, which only raw streams have, the day itself."""
+    match window:
+        case Window.SEASON_TO_DATE:
+            return season_of(day).first_game
+        case Window.LAST_YEAR:
+            return min(day - timedelta(days=DAYS_AGAINST_OPPONENT), season_of(day).first_game)
+        case _:
+            return day

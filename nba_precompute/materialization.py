@@ -76,16 +76,25 @@ class Inputs:
 
     def season_to_date(self, table: Table) -> pd.DataFrame:
         """A table's rows from the season's start."""
-        return self.home.warehouse.read(table, self.season_start, self.days[-1])
+        return self.published[table.name, Window.SEASON_TO_DATE]
 
     def last_year(self, table: Table) -> pd.DataFrame:
         """A table's rows from as far back as the first day looks."""
-        return self.home.warehouse.read(table, lineage.earliest_day_read(self.table.name, self.days[0]), self.days[-1])
+        return self.published[table.name, Window.LAST_YEAR]
 
     def same_days(self, table: Table) -> pd.DataFrame:
         """A table's rows of the days."""
-        rows = self.home.warehouse.read(table, self.days[0], self.days[-1])
+        rows = self.published[table.name, Window.OWN_DAY]
         return rows[rows[table.day].isin(self.timestamps)]
+
+    @cached_property
+    def published(self) -> Mapping[tuple[str, Window], pd.DataFrame]:
+        """All that the table reads of other tables, as of one moment: what `lineage` says of it, and nothing else."""
+        reads = [read for read in READS[self.table.name] if read.stream in lineage.TABLES]
+        rows = self.home.warehouse.read_together(
+            [(lineage.TABLES[read.stream], lineage.first_day_seen(read.window, self.days[0]), self.days[-1]) for read in reads]
+        )
+        return {(read.stream, read.window): frame for read, frame in zip(reads, rows, strict=True)}
 
 
 def run_days(context: dg.AssetExecutionContext) -> list[date]:

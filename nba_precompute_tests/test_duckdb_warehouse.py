@@ -108,6 +108,16 @@ def test_rows_come_back_in_the_contracts_types(warehouse):
     assert found["pace"].isna().tolist() == [False, True, False, True]
 
 
+def test_tables_read_together_are_as_read_one_by_one(warehouse):
+    other = team_table(assists=columns.integer("not there yet"))
+    together = warehouse.read_together([(TABLE, MONDAY, MONDAY), (other, MONDAY, TUESDAY)])
+    pd.testing.assert_frame_equal(together[0], warehouse.read(TABLE, MONDAY, MONDAY))
+    pd.testing.assert_frame_equal(together[1], warehouse.read(other))
+    assert [len(rows) for rows in together] == [2, 4]
+    nothing = DuckDBWarehouse(warehouse.path.with_name("nothing.duckdb")).read_together([(TABLE, MONDAY, TUESDAY)])
+    pd.testing.assert_frame_equal(nothing[0], warehouse.read(TABLE).head(0))
+
+
 def test_what_is_not_there_reads_as_no_rows(tmp_path):
     warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
     assert warehouse.read(TABLE).empty

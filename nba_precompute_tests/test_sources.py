@@ -284,6 +284,18 @@ def test_rows_are_read_by_date(folder):
     assert folder.days_with_box_scores() == [DAY.date()]
 
 
+def test_a_range_within_the_last_one_is_of_the_same_rows_and_a_wider_one_is_read_again(folder):
+    box_scores = box().assign(game_date=[DAY.date(), date(2021, 10, 20)])
+    write(folder.path, layout.BOX_SCORES, box_scores)
+    first = folder.box_scores(DAY.date(), date(2021, 10, 20))
+    write(folder.path, layout.BOX_SCORES, box_scores.assign(ast=9))
+    within = folder.box_scores(date(2021, 10, 20), date(2021, 10, 20))
+    assert within["ast"].tolist() == first["ast"].tolist()[1:] != [9]
+    assert folder.box_scores(DAY.date(), date(2021, 10, 21))["ast"].tolist() == [9, 9]
+    first.loc[:, "ast"] = 7  # what a caller does with its rows is its own affair
+    assert folder.box_scores(DAY.date(), DAY.date())["ast"].tolist() == [9]
+
+
 def test_absent_optional_files_are_empty_frames_with_their_columns(folder):
     for rows, file in (
         (folder.lines(DAY.date(), DAY.date()), layout.LINES),

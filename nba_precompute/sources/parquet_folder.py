@@ -1,7 +1,7 @@
 """A folder of Parquet files in the layout of `sources.layout`, read by date range. Rows are judged in `sources.trust`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,15 @@ PROBLEMS_SHOWN = 3
 
 
 @dataclass(frozen=True)
+class LastRead:
+    """The range of days that was read of a file last, and its rows."""
+
+    start: date
+    end: date
+    rows: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class ParquetFolder:
     """The raw games of one folder; `name` is what a home remembers it by.
 
@@ -58,6 +67,7 @@ class ParquetFolder:
 
     path: Path
     name: str
+    _last_reads: dict[str, LastRead] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def box_scores(self, start: date, end: date) -> pd.DataFrame:
         """A row a player who appeared in a game."""
@@ -133,7 +143,13 @@ class ParquetFolder:
         return sorted(self._table(file, [file.day])[file.day].unique().to_pylist())
 
     def _between(self, file: RawFile, start: date, end: date) -> pd.DataFrame:
-        return self._read(file, [("game_date", ">=", start), ("game_date", "<=", end)])
+        # a run hashes, checks and computes from the same days: it reads them once, so all three are of the same rows
+        last = self._last_reads.get(file.name)
+        if last is None or start < last.start or last.end < end:
+            rows = self._read(file, [("game_date", ">=", start), ("game_date", "<=", end)])
+            last = self._last_reads[file.name] = LastRead(start, end, rows)
+        within = last.rows["game_date"].between(pd.Timestamp(start), pd.Timestamp(end))
+        return last.rows[within].reset_index(drop=True)
 
     def _read(self, file: RawFile, filters: list[tuple[str, str, date]] | None = None) -> pd.DataFrame:
         if not file.required and self.path.is_dir() and not _is_there(self.path / file.name):
@@ -260,9 +276,9 @@ def _keys(there: Sequence[str], file: RawFile) -> list[str]:
 
 def _with_types_of_empty_columns(table: pa.Table, file: RawFile) -> pa.Table:
     """A column without a single value is written without a type; it gets the layout's."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_null(field.type):
-            table = table.set_column(place, field.name, table[field.name].cast(EMPTY_OF_KIND[file.columns[field.name]]))
+    for place, column in enumerate(table.schema):
+        if pa.types.is_null(column.type):
+            table = table.set_column(place, column.name, table[column.name].cast(EMPTY_OF_KIND[file.columns[column.name]]))
     return table
 
 

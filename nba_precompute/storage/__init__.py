@@ -74,6 +74,10 @@ class Warehouse(Protocol):
         """Rows of the days from `start` to `end`, both included, in the contract's types; empty where there are none."""
         ...
 
+    def read_together(self, wanted: Sequence[tuple[Table, date, date]]) -> list[pd.DataFrame]:
+        """What `read` gives for each table with its first and last day, all as of one moment."""
+        ...
+
     def partition_versions(self) -> pd.DataFrame:
         """A row a published day of a table.
 

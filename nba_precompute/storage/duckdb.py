@@ -123,24 +123,20 @@ class DuckDBWarehouse:
     ) -> pd.DataFrame:
         """Rows of the days from `start` to `end`, both included, in the contract's types and order of day and key."""
         wanted = list(columns or table.columns)
-        kinds = {name: str(table.schema.columns[name].dtype) for name in wanted}
-        order = ", ".join(dict.fromkeys([table.day, *table.key]))
+        if not self.path.exists():
+            return _no_rows(table, wanted)
+        return self._patiently(
+            lambda connection: _rows(connection, table, start or date.min, end or date.max, wanted), read_only=True
+        )
 
-        def rows(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-            stored = _stored_types(connection, table.dataset, table.name)
-            if not stored:
-                return pd.DataFrame(columns=wanted)
-            named = ", ".join(
-                f'"{name}"' if name in stored else f'CAST(NULL AS {SQL_TYPES[kinds[name]]}) AS "{name}"' for name in wanted
-            )
-            found = connection.sql(
-                f"SELECT {named} FROM {table.qualified_name} WHERE {table.day} BETWEEN ? AND ? ORDER BY {order}",
-                params=[start or date.min, end or date.max],
-            ).to_arrow_table()
-            return found.to_pandas(date_as_object=False, integer_object_nulls=False)
-
-        there = self._patiently(rows, read_only=True) if self.path.exists() else pd.DataFrame(columns=wanted)
-        return there.astype(kinds)
+    def read_together(self, wanted: Sequence[tuple[Table, date, date]]) -> list[pd.DataFrame]:
+        """What `read` gives for each, on one connection: no publication comes in between."""
+        if not self.path.exists():
+            return [_no_rows(table, table.columns) for table, _, _ in wanted]
+        return self._patiently(
+            lambda connection: [_rows(connection, table, start, end, table.columns) for table, start, end in wanted],
+            read_only=True,
+        )
 
     def partition_versions(self) -> pd.DataFrame:
         """A row a published day of a table."""
@@ -307,6 +303,29 @@ def _wrong_days(publication: Publication, frame: pd.DataFrame) -> list[str]:
 def _days_published_twice(publications: Sequence[Publication]) -> list[str]:
     counted = Counter((publication.table.qualified_name, day) for publication in publications for day in publication.days)
     return [f"{name}: {day} is published {times} times in one run" for (name, day), times in counted.items() if times > 1]
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, table: Table, start: date, end: date, wanted: Sequence[str]) -> pd.DataFrame:
+    stored = _stored_types(connection, table.dataset, table.name)
+    if not stored:
+        return _no_rows(table, wanted)
+    kinds = _kinds(table, wanted)
+    named = ", ".join(
+        f'"{name}"' if name in stored else f'CAST(NULL AS {SQL_TYPES[kind]}) AS "{name}"' for name, kind in kinds.items()
+    )
+    order = ", ".join(dict.fromkeys([table.day, *table.key]))
+    found = connection.sql(
+        f"SELECT {named} FROM {table.qualified_name} WHERE {table.day} BETWEEN ? AND ? ORDER BY {order}", params=[start, end]
+    ).to_arrow_table()
+    return found.to_pandas(date_as_object=False, integer_object_nulls=False).astype(kinds)
+
+
+def _no_rows(table: Table, wanted: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(columns=list(wanted)).astype(_kinds(table, wanted))
+
+
+def _kinds(table: Table, wanted: Sequence[str]) -> dict[str, str]:
+    return {name: str(table.schema.columns[name].dtype) for name in wanted}
 
 
 def _no_versions() -> pd.DataFrame:
