@@ -8,17 +8,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import count
+from itertools import count, takewhile
 from uuid import uuid4
 
 import dagster as dg
 import pandas as pd
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
-from nba_precompute.coverage import GAP, MISSING, STALE, SourceState, partitions_of, survey
+from nba_precompute.coverage import MISSING, STALE, SourceState, partitions_of, survey
 from nba_precompute.game_days import contiguous_ranges
 from nba_precompute.home import Home
-from nba_precompute.lineage import READS
 from nba_precompute.tables.columns import Table
 from nba_precompute.turns import turn
 
@@ -96,8 +95,8 @@ def counting(on_progress: OnProgress, run: RangedRun, made: int, total: int, dat
 
 
 def days_to_make(found: pd.DataFrame, attempted: Mapping[tuple[str, date], str | None], force: bool) -> pd.DataFrame:
-    """Rows of the survey that ask to be made and were not asked for before, or are stale by what changed since."""
-    wanted = found[found["state"] != GAP] if force else found[found["state"].isin([MISSING, STALE])]
+    """Rows of the survey that ask to be made, can be, and were not asked for before, or are stale by what changed since."""
+    wanted = found[found["reason"].isna() & (force | found["state"].isin([MISSING, STALE]))]
     asked_before = pd.Series(
         [
             (table, day) in attempted and (state != STALE or attempted[table, day] == reads)
@@ -120,10 +119,10 @@ def next_runs(to_make: pd.DataFrame) -> list[RangedRun]:
 
 
 def runs_of_group(to_make: pd.DataFrame, group: Sequence[Table]) -> list[RangedRun]:
-    """Ranged runs of the first table with days to make, and of those after it that have never been made on these days.
+    """Ranged runs of the first table with days to make, and of those right after it that have never been made on these days.
 
-    What is there already waits for the next look: its inputs may turn out unchanged; so does what reads a table that waits. The
-    game summaries go together, always.
+    What is there already waits for the next look, its inputs may turn out unchanged; so does what comes after it and may read
+    it. The game summaries go together, always.
     """
     if group is SUMMARY_TABLES:
         tables, days = list(group), set(to_make["day"])
@@ -132,12 +131,8 @@ def runs_of_group(to_make: pd.DataFrame, group: Sequence[Table]) -> list[RangedR
         along = {name: set(rows["day"]) for name, rows in to_make[to_make["may_run_along"]].groupby("table")}
         first = next(table for table in group if table.name in days_of)
         days = days_of[first.name]
-        tables = [first]
-        for table in group[group.index(first) + 1 :]:
-            made = {made.name for made in tables}
-            waits = any(days & days_of.get(read.stream, set()) for read in READS[table.name] if read.stream not in made)
-            if days <= along.get(table.name, set()) and not waits:
-                tables.append(table)
+        after = group[group.index(first) + 1 :]
+        tables = [first, *takewhile(lambda table: days <= along.get(table.name, set()), after)]
     return [RangedRun(tables, of_range) for of_range in contiguous_ranges(partitions_of(tables[0]), sorted(days))]
 
 

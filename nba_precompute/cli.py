@@ -22,7 +22,7 @@ from rich.table import Table as Grid
 
 from nba_precompute import game_days
 from nba_precompute.assets import TABLES
-from nba_precompute.backfill import MODE_TAG, SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days
+from nba_precompute.backfill import MODE_TAG, SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
 from nba_precompute.coverage import GAP, MISSING, STALE, SourceState, is_complete, look_at_source, summary, survey
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home
@@ -115,7 +115,7 @@ def backfill(
         end_runs_of_dead_processes(instance)
         before = survey(home, instance, state, wanted)
         print_coverage("Before", before)
-        if not force and not before["state"].isin([MISSING, STALE]).any():
+        if days_to_make(before, {}, force).empty:
             console.print("Nothing to make.")
             after, failures = before, []
         else:
@@ -288,17 +288,20 @@ def print_coverage(title: str, found: pd.DataFrame) -> None:
 
 
 def name_what_is_missing(found: pd.DataFrame) -> None:
-    """Name the days that are not there, by table; those the source cannot fill with the reason."""
+    """Name the days that are not there, by table; those for which the source cannot be trusted with the reason."""
+    can_be_made = found[found["reason"].isna()]
     for state, words in ((MISSING, "missing"), (STALE, "stale")):
-        for table, rows in found[found["state"] == state].groupby("table", sort=False):
+        for table, rows in can_be_made[can_be_made["state"] == state].groupby("table", sort=False):
             named = ", ".join(str(day) for day in rows["day"].head(DAYS_NAMED))
             more = f" and {len(rows) - DAYS_NAMED} more" if len(rows) > DAYS_NAMED else ""
             console.print(f"{words}: {table} {named}{more}")
-    gaps = found[found["state"] == GAP].groupby("day", sort=True).agg(tables=("table", list), reason=("reason", "first"))
-    for day, gap in gaps.iterrows():
-        console.print(f"gap: {day} of {', '.join(gap['tables'])}, not published because the source cannot be trusted there:")
-        for reason in gap["reason"].split("; "):
-            console.print(f"  {reason}")
+    for state, words in ((GAP, "not published"), (STALE, "left as it was")):
+        untrusted = found[(found["state"] == state) & found["reason"].notna()]
+        for (day, reasons), rows in untrusted.groupby(["day", "reason"], sort=True):
+            tables = ", ".join(rows["table"])
+            console.print(f"{state}: {day} of {tables}, {words} because the source cannot be trusted there:")
+            for reason in reasons.splitlines():
+                console.print(f"  {reason}")
 
 
 def as_document(home: Home, state: SourceState, found: pd.DataFrame) -> dict[str, object]:

@@ -56,7 +56,10 @@ def look_at_source(source: Source, start: date, end: date) -> SourceState:
 
 
 def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables: Sequence[Table]) -> pd.DataFrame:
-    """One row a table and day of `state`: table, season, day, state, reason (of a gap), reads (the hash of what it would read)."""
+    """One row a table and day of `state`: table, season, day, state, reason, reads.
+
+    The reason says why the source's day cannot be trusted, `reads` is the hash of what the day would read.
+    """
     versions = home.warehouse.partition_versions()
     hashes = {**state.hashes, **published_hashes(versions)}
     rows = []
@@ -74,7 +77,7 @@ def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables:
         for day in days:
             problem = state.problems.get(day) if table in SUMMARY_TABLES else None
             label = state_of_day(is_there=day in there, is_fresh=day in fresh, can_be_made=problem is None)
-            rows.append((table.name, season_of(day).name, day, label, problem if label == GAP else None, reads[day]))
+            rows.append((table.name, season_of(day).name, day, label, problem, reads[day]))
     return pd.DataFrame(rows, columns=["table", "season", "day", "state", "reason", "reads"])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
 from nba_precompute.backfill import RangedRun, backfill_days, execute
-from nba_precompute.coverage import GAP, MISSING, STALE, THERE, look_at_source, survey
+from nba_precompute.coverage import GAP, THERE, look_at_source, survey
 from nba_precompute.definitions import build_definitions
 from nba_precompute.game_days import days_between, eligible_days, game_days
 from nba_precompute.home import Home
@@ -48,9 +48,11 @@ class Platform:
         run = RangedRun(tables, days)
         return execute(build_definitions(self.home), self.instance, run, tags={}, on_materialization=lambda: None)
 
+    def survey(self, start=START, end=END):
+        return survey(self.home, self.instance, look_at_source(self.home.source(), start, end), TABLES)
+
     def states(self, start=START, end=END):
-        found = survey(self.home, self.instance, look_at_source(self.home.source(), start, end), TABLES)
-        return found.set_index(["table", "day"])["state"]
+        return self.survey(start, end).set_index(["table", "day"])["state"]
 
     def recorded(self, table):
         return self.instance.get_materialized_partitions(dg.AssetKey(table.name))
@@ -210,53 +212,3 @@ def test_games_of_another_season_are_no_history():
     games = pd.Series("hash", index=pd.DatetimeIndex(["2023-11-07", "2024-06-17"]))
     reasons = missing_upstream(CASCADE_TABLES[3], days, {"player_game_summary": games})
     assert reasons == {days[1]: "player_game_summary has no games of 2024-25 before 2024-11-06; materialise them first"}
-
-
-def test_a_corrected_box_score_makes_its_day_and_the_later_days_that_see_it_again(copied):
-    corrected = date(2023, 11, 12)
-
-    def one_more_free_throw(rows):
-        first = rows.index[rows["game_date"] == pd.Timestamp(corrected)][0]
-        rows.loc[first, ["pts", "ftm", "fta"]] += 1
-        return rows
-
-    before = copied.hashes()
-    change_box_scores(copied.home.raw, one_more_free_throw)
-    states = copied.states()
-    assert {day for (table, day), state in states.items() if state == STALE and table == "player_game_summary"} == {corrected}
-    runs, failures = copied.backfill()
-    assert failures == []
-    assert runs[0] == (tuple(table.name for table in SUMMARY_TABLES), corrected, corrected)
-    later = [day for day in ELIGIBLE if day > corrected]
-    assert {(first, last) for _, first, last in runs[1:]} == {(later[0], later[-1])}
-    assert set(copied.states()) == {THERE}
-    changed = copied.hashes()
-    changed = changed[changed != before[changed.index]].reset_index()
-    assert changed["day"].min().date() == corrected
-    assert set(changed.loc[changed["table_name"] == "nba_predictions.ml_feature_store_v2", "day"].dt.date) <= set(later)
-
-
-def test_rows_in_another_order_make_nothing_stale(copied):
-    change_box_scores(copied.home.raw, lambda rows: rows.sample(frac=1, random_state=1))
-    assert copied.backfill() == ([], [])
-
-
-def test_a_day_made_again_with_the_same_rows_wakes_nothing_downstream(copied):
-    day = date(2023, 11, 12)
-    path = copied.home.raw / "shots.parquet"
-    shots = pd.read_parquet(path)
-    shots.loc[(shots["game_date"] == day) & ~shots["made"], "assisted"] = True  # no table counts assists of misses
-    shots.to_parquet(path)
-    before = copied.hashes()
-    assert copied.backfill() == ([(tuple(table.name for table in SUMMARY_TABLES), day, day)], [])
-    pd.testing.assert_series_equal(copied.hashes(), before)
-
-
-def test_what_the_warehouse_lost_is_missing_although_dagster_recorded_it(copied):
-    copied.home.warehouse.delete()
-    assert set(copied.states()) == {MISSING}
-
-
-def test_what_dagster_has_not_recorded_is_missing_although_the_warehouse_has_it(copied, tmp_path):
-    shutil.rmtree(copied.home.folder / "dagster")
-    assert set(Platform(copied.home.folder, copied.home.raw).states()) == {MISSING}
