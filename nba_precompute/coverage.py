@@ -16,7 +16,7 @@ from nba_precompute.assets import SUMMARY_TABLES
 from nba_precompute.game_days import days_between, eligible_days, game_days, season_of
 from nba_precompute.home import Home
 from nba_precompute.lineage import READS
-from nba_precompute.materialization import problems_of_days, published_hashes
+from nba_precompute.materialization import problems_of_days, published_hashes, unscheduled_days
 from nba_precompute.sources import Source
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import DAYS_AGAINST_OPPONENT
@@ -27,13 +27,17 @@ THERE, MISSING, STALE, GAP = "there", "missing", "stale", "gap"
 
 @dataclass(frozen=True)
 class SourceState:
-    """The source as it is: hashes of its days and the days that cannot be trusted, read once for many looks."""
+    """The source as it is: hashes of its days and the days that cannot be trusted, read once for many looks.
+
+    `problems` keep the game summaries of a day from being made; `unscheduled`, which are among them, every table.
+    """
 
     source: Source
     start: date
     end: date
     hashes: Mapping[str, pd.Series]
     problems: Mapping[date, str] = field(default_factory=dict)
+    unscheduled: Mapping[date, str] = field(default_factory=dict)
 
 
 def partitions_of(table: Table) -> dg.PartitionsDefinition:
@@ -52,6 +56,7 @@ def look_at_source(source: Source, start: date, end: date) -> SourceState:
         end,
         lineage.raw_hashes(source, streams, earliest, end),
         problems_of_days(source, days) if days else {},
+        unscheduled_days(source, days_between(eligible_days, start, end)),
     )
 
 
@@ -65,6 +70,7 @@ def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables:
     rows = []
     for table in tables:
         days = days_between(partitions_of(table), state.start, state.end)
+        problems = state.problems if table in SUMMARY_TABLES else state.unscheduled
         published = versions[versions["table_name"] == table.qualified_name].set_index("day")
         recorded = instance.get_materialized_partitions(dg.AssetKey(table.name))
         reads = lineage.read_hashes(table.name, days, hashes)
@@ -75,7 +81,7 @@ def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables:
         }
         there = {day.date() for day in published.index if str(day.date()) in recorded}
         for day in days:
-            problem = state.problems.get(day) if table in SUMMARY_TABLES else None
+            problem = problems.get(day)
             label = state_of_day(is_there=day in there, is_fresh=day in fresh, can_be_made=problem is None)
             rows.append((table.name, season_of(day).name, day, label, problem, reads[day]))
     return pd.DataFrame(rows, columns=["table", "season", "day", "state", "reason", "reads"])

@@ -346,6 +346,20 @@ def test_a_game_to_come_that_is_moved(home):
     assert made_by(home) == {}
 
 
+def test_a_day_whose_games_are_all_called_off_is_left_as_it_was(home):
+    """The calendar still has the day, and no table can have rows of it. Its eight teams do not play on the day after."""
+    called_off = pd.Timestamp("2023-11-12")
+    for file in (layout.SCHEDULE, layout.BOX_SCORES, layout.SHOTS, layout.LINES, layout.PROPS):
+        change(home, file, lambda rows: rows[rows["game_date"] != called_off])
+    assert made_by(home) == days([TEAMS, SLATE, DEFENSES, ZONES], "11-13")
+    found = home.survey(START, END)
+    absent = found[found["state"] != THERE]
+    assert set(zip(absent["table"], absent["day"], absent["state"], strict=True)) == {
+        (table, called_off.date(), STALE) for table in (*SUMMARIES, TEAMS, SLATE, FEATURES)
+    }
+    assert absent["reason"].str.contains("schedule.parquet: 2023-11-12").all()
+
+
 # ------------------------------------------------------------------------------------------------------ code
 
 
