@@ -12,7 +12,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from nba_precompute.storage import ContractError, Publication, WarehouseBusy, WarehouseUnreadable
+from nba_precompute.storage import ContractError, Publication, SchemaChanged, WarehouseBusy, WarehouseUnreadable
 from nba_precompute.storage.duckdb import DuckDBWarehouse
 from nba_precompute.tables import columns
 from nba_precompute_tests.test_duckdb_warehouse import (
@@ -231,7 +231,65 @@ def checksum(block):
     return total
 
 
+def test_the_end_of_a_truncated_file_is_unreadable(warehouse):
+    warehouse.path.write_bytes(warehouse.path.read_bytes()[:20_000])
+    with pytest.raises(
+        WarehouseUnreadable, match=r"Put back a copy of it, or move it away and backfill again \(warehouse.duckdb.wal"
+    ):
+        warehouse.partition_versions()
+
+
+# --------------------------------------------------------------------------------------------------------- a full disk
+
+ON_A_FULL_DISK = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]), resource.RLIM_INFINITY))
+try:
+    publish(warehouse, rows(MONDAY, points=1), run_id="too much")
+except Exception as refused:
+    print(type(refused).__name__, refused)
+"""
+
+
+@pytest.mark.parametrize("largest_file", [0, 100])
+def test_a_publication_that_finds_the_disk_full_leaves_rows_and_versions_as_they_were(warehouse, monkeypatch, largest_file):
+    monkeypatch.setenv("LARGEST_FILE", str(largest_file))
+    said, _ = writer(ON_A_FULL_DISK, warehouse).communicate()
+    assert said.startswith(f"WarehouseUnwritable {warehouse.path} cannot be written (File too large). Free space on its disk")
+    assert points(warehouse) == {MONDAY: [100, 100], TUESDAY: [90, 90]}
+    assert set(warehouse.partition_versions()["run_id"]) == {"run"}
+    publish(warehouse, rows(MONDAY, points=2))
+    assert points(warehouse) == {MONDAY: [2, 2], TUESDAY: [90, 90]}
+
+
+@pytest.mark.parametrize("largest_file", [0, 4096, 12_000])
+def test_a_first_publication_that_finds_the_disk_full_leaves_no_half_made_file_in_the_way(tmp_path, monkeypatch, largest_file):
+    """DuckDB writes three headers of 4,096 bytes, and refuses a file with fewer for ever."""
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
+    monkeypatch.setenv("LARGEST_FILE", str(largest_file))
+    said, _ = writer(ON_A_FULL_DISK, warehouse).communicate()
+    assert said.startswith("WarehouseUnwritable")
+    assert {file.name for file in tmp_path.iterdir()} <= {"warehouse.duckdb", "warehouse.duckdb.wal"}
+    publish(warehouse, rows(MONDAY, points=2))
+    assert points(warehouse) == {MONDAY: [2, 2]}
+
+
 # --------------------------------------------------------------------------------------------- contracts that change
+
+
+def test_a_column_of_another_type_is_refused_on_reading_too(warehouse):
+    retyped = team_table(points=columns.number("scored", "points"))
+    with pytest.raises(SchemaChanged, match=rf"nba_test.team_days in {warehouse.path} .*points \(INTEGER, now DOUBLE\)"):
+        warehouse.read(retyped)
+
+
+def test_a_table_that_was_dropped_has_no_day_before_it_is_made_again_and_then_only_those_made(warehouse):
+    with duckdb.connect(warehouse.path) as connection:
+        connection.execute("DROP TABLE nba_test.team_days")
+    assert warehouse.partition_versions().empty
+    publish(warehouse, rows(TUESDAY, points=1), run_id="again")
+    assert warehouse.partition_versions()[["day", "run_id"]].to_numpy().tolist() == [[pd.Timestamp(TUESDAY), "again"]]
+    assert points(warehouse) == {TUESDAY: [1, 1]}
 
 
 def test_a_column_that_became_nullable_takes_missing_values(tmp_path):

@@ -37,6 +37,10 @@ class WarehouseUnreadable(WarehouseError):
     """What stands in the warehouse's place is no warehouse that this version can read."""
 
 
+class WarehouseUnwritable(WarehouseError):
+    """The warehouse cannot be written where it is: no space, no permission."""
+
+
 def source_mismatch(home: str, known: str, asked_for: str) -> SourceMismatch:
     """The refusal of a second source, with the two ways out."""
     return SourceMismatch(

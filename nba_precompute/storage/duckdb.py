@@ -11,11 +11,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pandas as pd
@@ -26,7 +26,9 @@ from nba_precompute.storage import (
     Publication,
     SchemaChanged,
     WarehouseBusy,
+    WarehouseError,
     WarehouseUnreadable,
+    WarehouseUnwritable,
     source_mismatch,
 )
 from nba_precompute.storage.content_hash import hash_days
@@ -52,6 +54,9 @@ SQL_TYPES = {
     columns.DAY: "DATE",
 }
 
+CONNECTION: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+"""Nothing is downloaded at run time. All connections of a process must have the same settings."""
+
 REFERENCE_TABLES = """
 CREATE SCHEMA IF NOT EXISTS nba_reference;
 CREATE TABLE IF NOT EXISTS nba_reference.source (name VARCHAR NOT NULL, first_published_at TIMESTAMP NOT NULL);
@@ -75,6 +80,13 @@ CREATE OR REPLACE VIEW nba_reference.processor_run_history AS
     GROUP BY table_name, run_id;
 """
 
+VERSIONS_OF_TABLES_THAT_ARE_THERE = """
+FROM nba_reference.partition_versions
+WHERE table_name IN (SELECT schema_name || '.' || table_name FROM duckdb_tables())
+ORDER BY table_name, day
+"""
+"""A table that was dropped, as the refusal of a changed type asks for, has no day any more."""
+
 VERSION_TYPES = {
     "table_name": "object",
     "day": "datetime64[ns]",
@@ -86,6 +98,12 @@ VERSION_TYPES = {
     "published_at": "datetime64[us]",
 }
 """Columns of nba_reference.partition_versions as pandas has them."""
+
+HINDRANCES = {
+    r"No space left on device|File too large|Disk quota exceeded": "Free space on its disk",
+    r"Permission denied|Read-only file system": "Allow this user to write it and its folder",
+}
+"""What keeps a file from being written, in the operating system's words, and what to do."""
 
 _locks_of_paths: dict[str, threading.Lock] = {}
 
@@ -114,7 +132,6 @@ class DuckDBWarehouse:
                     _replace_days(connection, table.qualified_name, table.day, publication.days, frame)
                     _replace_versions(connection, table.qualified_name, publication.days, of_days)
 
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self._patiently(write, read_only=False)
         return pd.concat(versions, ignore_index=True)
 
@@ -144,9 +161,7 @@ class DuckDBWarehouse:
         def versions(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             if not _stored_types(connection, "nba_reference", "partition_versions"):
                 return _no_versions()
-            return (
-                connection.execute("FROM nba_reference.partition_versions ORDER BY table_name, day").df().astype(VERSION_TYPES)
-            )
+            return connection.execute(VERSIONS_OF_TABLES_THAT_ARE_THERE).df().astype(VERSION_TYPES)
 
         return self._patiently(versions, read_only=True) if self.path.exists() else _no_versions()
 
@@ -164,8 +179,12 @@ class DuckDBWarehouse:
     def delete(self) -> None:
         """Remove the file and DuckDB's log beside it."""
         with self._lock_of_process(time.monotonic() + self.wait_limit_seconds):
-            for file in (self.path, self.path.with_name(self.path.name + ".wal")):
+            for file in (self.path, self._log):
                 file.unlink(missing_ok=True)
+
+    @property
+    def _log(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.wal")
 
     def _patiently(self, work: Callable[[duckdb.DuckDBPyConnection], Answer], *, read_only: bool) -> Answer:
         """What `work` answers on a connection of its own; tried again, until the wait limit, while somebody is in its way."""
@@ -177,7 +196,9 @@ class DuckDBWarehouse:
             except duckdb.Error as error:
                 holder = _holder(error)
                 if holder is None:
-                    raise
+                    if not _is_of_the_file(error):
+                        raise
+                    raise self._refusal(error) from error
                 if time.monotonic() > give_up_at:
                     raise self._busy(holder) from error
             time.sleep(random.uniform(SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS))
@@ -196,19 +217,36 @@ class DuckDBWarehouse:
     def _connect(self, read_only: bool) -> duckdb.DuckDBPyConnection:
         if self.path.is_dir():
             raise WarehouseUnreadable(f"{self.path} is a folder, the warehouse is a file. Move the folder away.")
+        if not read_only and not self.path.exists():
+            self._create()
+        return duckdb.connect(self.path, read_only=read_only, config=CONNECTION)
+
+    def _create(self) -> None:
+        """Make an empty warehouse, whole or not at all: DuckDB writes a new file's headers one by one."""
+        beside = self.path.with_name(f"{self.path.name}.of-{os.getpid()}")
         try:
-            return duckdb.connect(
-                self.path,
-                read_only=read_only,
-                config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"},
-            )
-        except duckdb.Error as error:
-            if _holder(error) is not None:
-                raise
-            raise WarehouseUnreadable(
-                f"{self.path} cannot be opened as a DuckDB {duckdb.__version__} file ({error}). "
-                "If it was written by a newer DuckDB, upgrade with `uv sync`; else move it away and backfill again."
-            ) from error
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            duckdb.connect(beside, config=CONNECTION).close()
+            with suppress(FileExistsError):  # another process was faster
+                os.link(beside, self.path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def _refusal(self, error: duckdb.Error) -> WarehouseError:
+        words = str(error)
+        for hindrance, advice in HINDRANCES.items():
+            if found := re.search(hindrance, words):
+                return WarehouseUnwritable(
+                    f"{self.path} cannot be written ({found.group()}). {advice}, then run the same command again; "
+                    "what was published before is as it was."
+                )
+        if "newer version of DuckDB" in words:
+            advice = "A newer DuckDB wrote it: upgrade with `uv sync`, or use another home (NBA_PRECOMPUTE_HOME=DIR)."
+        else:
+            advice = f"Put back a copy of it, or move it away and backfill again ({self._log.name} beside it goes with it)."
+        return WarehouseUnreadable(
+            f"{self.path} cannot be opened as a DuckDB {duckdb.__version__} file ({words.splitlines()[0]}) {advice}"
+        )
 
     def _busy(self, holder: str) -> WarehouseBusy:
         return WarehouseBusy(
@@ -228,6 +266,15 @@ def _holder(error: duckdb.Error) -> str | None:
     if isinstance(error, duckdb.TransactionException) and "onflict" in words:
         return f"a transaction of this process (PID {os.getpid()}) that was begun elsewhere, with duckdb.connect"
     return None
+
+
+def _is_of_the_file(error: duckdb.Error) -> bool:
+    """Whether the error says something of the file, its disk or its damage, and nothing of what was asked of it."""
+    of_damage = duckdb.IOException | duckdb.FatalException | duckdb.SerializationException | duckdb.InternalException
+    # "Corrupt database file" has no class of its own, a commit that finds the disk full is a TransactionException
+    return (
+        isinstance(error, of_damage) or type(error) is duckdb.Error or any(re.search(words, str(error)) for words in HINDRANCES)
+    )
 
 
 @contextmanager
@@ -259,7 +306,11 @@ def _validated(publications: Sequence[Publication]) -> list[pd.DataFrame]:
         frames.append(frame)
     broken += _days_published_twice(publications)
     if broken:
-        raise ContractError("Nothing was published, the rows break their contract:\n" + "\n".join(broken))
+        raise ContractError(
+            "Nothing was published, the rows break their contract:\n"
+            + "\n".join(broken)
+            + "\nCorrect the raw games that these rows come from, or the table's formula."
+        )
     return frames
 
 
@@ -309,6 +360,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: Table, start: date, end:
     stored = _stored_types(connection, table.dataset, table.name)
     if not stored:
         return _no_rows(table, wanted)
+    _refuse_changed_types(connection, table, stored)
     kinds = _kinds(table, wanted)
     named = ", ".join(
         f'"{name}"' if name in stored else f'CAST(NULL AS {SQL_TYPES[kind]}) AS "{name}"' for name, kind in kinds.items()
@@ -326,6 +378,10 @@ def _no_rows(table: Table, wanted: Sequence[str]) -> pd.DataFrame:
 
 def _kinds(table: Table, wanted: Sequence[str]) -> dict[str, str]:
     return {name: str(table.schema.columns[name].dtype) for name in wanted}
+
+
+def _sql_types(table: Table) -> dict[str, str]:
+    return {name: SQL_TYPES[kind] for name, kind in _kinds(table, table.columns).items()}
 
 
 def _no_versions() -> pd.DataFrame:
@@ -366,21 +422,31 @@ def _stored_types(connection: duckdb.DuckDBPyConnection, dataset: str, name: str
     )
 
 
-def _prepare_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
-    wanted = {name: SQL_TYPES[str(column.dtype)] for name, column in table.schema.columns.items()}
-    stored = _stored_types(connection, table.dataset, table.name)
+def _refuse_changed_types(connection: duckdb.DuckDBPyConnection, table: Table, stored: dict[str, str]) -> None:
+    wanted = _sql_types(table)
     changed = [f"{name} ({stored[name]}, now {kind})" for name, kind in wanted.items() if stored.get(name, kind) != kind]
     if changed:
+        [(file,)] = connection.execute(
+            "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+        ).fetchall()
         raise SchemaChanged(
-            f"{table.qualified_name} has columns of another type: {', '.join(changed)}. "
+            f"{table.qualified_name} in {file} has columns of another type: {', '.join(changed)}. "
             f"Drop the table (DROP TABLE {table.qualified_name}) and backfill it, or give the column a new name."
         )
+
+
+def _prepare_table(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    wanted = _sql_types(table)
+    stored = _stored_types(connection, table.dataset, table.name)
+    _refuse_changed_types(connection, table, stored)
     if not stored:
         columns_in_sql = ", ".join(
             f'"{name}" {kind}{"" if table.schema.columns[name].nullable else " NOT NULL"}' for name, kind in wanted.items()
         )
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {table.dataset}")
         connection.execute(f"CREATE TABLE {table.qualified_name} ({columns_in_sql})")
+        # those of a table of this name that was dropped
+        connection.execute("DELETE FROM nba_reference.partition_versions WHERE table_name = ?", [table.qualified_name])
     for name, kind in wanted.items():
         if stored and name not in stored:
             connection.execute(f'ALTER TABLE {table.qualified_name} ADD COLUMN "{name}" {kind}')
