@@ -62,11 +62,19 @@ class Table:
         """Grain and meaning, in prose."""
         return self.schema.description or ""
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """pandas' dtype of each column."""
+        return {name: str(column.dtype) for name, column in self.schema.columns.items()}
+
+    def no_rows(self) -> pd.DataFrame:
+        """An empty frame in the contract's columns and types."""
+        return pd.DataFrame(columns=self.columns).astype(self.kinds)
+
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the table's columns in order with the contract's types, sorted by day and key; extra columns are dropped."""
-        kinds = {name: str(column.dtype) for name, column in self.schema.columns.items()}
-        typed = frame[self.columns].astype(kinds)
-        words = [name for name, kind in kinds.items() if kind == TEXT]
+        typed = frame[self.columns].astype(self.kinds)
+        words = [name for name, kind in self.kinds.items() if kind == TEXT]
         typed[words] = typed[words].where(typed[words].notna(), None)
         by = list(dict.fromkeys([self.day, *self.key]))
         return typed.sort_values(by, kind="stable", ignore_index=True)
