@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 import pandas as pd
 
+from nba_precompute.checks import check_specs
 from nba_precompute.game_days import eligible_days, game_days, previous_game_day
 from nba_precompute.home import Home
-from nba_precompute.materialization import Frames, Inputs, inputs_of, publish, run_days
+from nba_precompute.materialization import Frames, Inputs, Made, materialize
 from nba_precompute.sources import layout
 from nba_precompute.tables import columns
 from nba_precompute.tables import ml_feature_store_v2 as mlfs
@@ -107,16 +108,22 @@ def cascade_asset(
         @dg.multi_asset(
             name=table.name,
             specs=[spec(table, deps)],
+            check_specs=check_specs([table]),
+            can_subset=True,
             partitions_def=eligible_days,
             backfill_policy=BACKFILL_POLICY,
             pool=WAREHOUSE_POOL,
         )
-        def asset(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> Iterator[dg.MaterializeResult]:
-            yield from publish(context, inputs_of(home, table, run_days(context)), lambda inputs: [(table, compute(inputs))])
+        def asset(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> Iterator[Made]:
+            yield from materialize(context, home, [table], lambda inputs: [(table, compute(inputs))])
 
         return asset
 
     return make
+
+
+SUMMARY_TABLES = [pgs.PLAYER_GAME_SUMMARY, togs.TEAM_OFFENSE_GAME_SUMMARY, tdgs.TEAM_DEFENSE_GAME_SUMMARY]
+"""What happened on a day: partitions of `game_days`, published together."""
 
 
 @dg.multi_asset(
@@ -126,11 +133,13 @@ def cascade_asset(
         spec(togs.TEAM_OFFENSE_GAME_SUMMARY, [pgs.PLAYER_GAME_SUMMARY.name]),
         spec(tdgs.TEAM_DEFENSE_GAME_SUMMARY, [togs.TEAM_OFFENSE_GAME_SUMMARY.name]),
     ],
+    check_specs=check_specs(SUMMARY_TABLES),
+    can_subset=True,
     partitions_def=game_days,
     backfill_policy=BACKFILL_POLICY,
     pool=WAREHOUSE_POOL,
 )
-def game_summaries(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> Iterator[dg.MaterializeResult]:
+def game_summaries(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> Iterator[Made]:
     """What happened on the days: players, offences and defences of every game, published together."""
 
     def compute(inputs: Inputs) -> Frames:
@@ -143,7 +152,7 @@ def game_summaries(context: dg.AssetExecutionContext, home: dg.ResourceParam[Hom
             (tdgs.TEAM_DEFENSE_GAME_SUMMARY, defense),
         ]
 
-    yield from publish(context, inputs_of(home, pgs.PLAYER_GAME_SUMMARY, run_days(context)), compute)
+    yield from materialize(context, home, SUMMARY_TABLES, compute)
 
 
 @cascade_asset(
@@ -249,9 +258,6 @@ def ml_feature_store_v2(inputs: Inputs) -> pd.DataFrame:
         player_game_summary=inputs.last_year(pgs.PLAYER_GAME_SUMMARY),
     )
 
-
-SUMMARY_TABLES = [pgs.PLAYER_GAME_SUMMARY, togs.TEAM_OFFENSE_GAME_SUMMARY, tdgs.TEAM_DEFENSE_GAME_SUMMARY]
-"""What happened on a day: partitions of `game_days`, published together."""
 
 CASCADE_TABLES = [
     utgc.UPCOMING_TEAM_GAME_CONTEXT,

@@ -15,7 +15,7 @@ from nba_precompute import lineage
 from nba_precompute.assets import SUMMARY_TABLES
 from nba_precompute.game_days import days_between, eligible_days, game_days, season_of
 from nba_precompute.home import Home
-from nba_precompute.lineage import READS
+from nba_precompute.lineage import READS, partitions_of
 from nba_precompute.materialization import problems_of_days, published_hashes, unscheduled_days
 from nba_precompute.sources import Source
 from nba_precompute.tables.columns import Table
@@ -38,11 +38,6 @@ class SourceState:
     hashes: Mapping[str, pd.Series]
     problems: Mapping[date, str] = field(default_factory=dict)
     unscheduled: Mapping[date, str] = field(default_factory=dict)
-
-
-def partitions_of(table: Table) -> dg.PartitionsDefinition:
-    """The days that a table has."""
-    return game_days if table in SUMMARY_TABLES else eligible_days
 
 
 def look_at_source(source: Source, start: date, end: date) -> SourceState:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import Enum
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 
-from nba_precompute.game_days import season_of
+from nba_precompute.game_days import eligible_days, game_days, season_of
 from nba_precompute.sources import Source
 from nba_precompute.storage.content_hash import day_tokens, hash_days, to_hex
 from nba_precompute.tables.columns import Table
@@ -115,6 +116,11 @@ READS: Mapping[str, Sequence[Read]] = {
     ],
 }
 """Every table's reads. The season to date lies within the last year, so MLFS names the wider window alone."""
+
+
+def partitions_of(table: Table) -> dg.PartitionsDefinition:
+    """The days that a table has."""
+    return game_days if READS[table.name] is GAMES_OF_DAY else eligible_days
 
 
 def raw_hashes(source: Source, streams: Sequence[str], start: date, end: date) -> dict[str, pd.Series]:

@@ -11,10 +11,11 @@ from functools import cached_property
 import dagster as dg
 import pandas as pd
 
-from nba_precompute import lineage
+from nba_precompute import checks, lineage, quality, validation
 from nba_precompute.game_days import season_of
 from nba_precompute.home import Home
 from nba_precompute.lineage import GAMES_OF_DAY, READS, Window
+from nba_precompute.quality import Result
 from nba_precompute.sources import Source, trust
 from nba_precompute.storage import Publication
 from nba_precompute.tables.columns import Table
@@ -24,6 +25,9 @@ REASONS_SHOWN = 20
 
 Frames = Sequence[tuple[Table, pd.DataFrame]]
 """What a run publishes: rows of one or more tables."""
+
+Made = dg.MaterializeResult | dg.AssetCheckResult
+"""What an asset tells Dagster: its table's days, and what the checks found."""
 
 
 @dataclass(frozen=True)
@@ -168,20 +172,44 @@ def missing_upstream(table: Table, days: Sequence[date], hashes: Mapping[str, pd
     return reasons
 
 
+def materialize(
+    context: dg.AssetExecutionContext, home: Home, tables: Sequence[Table], compute: Callable[[Inputs], Frames]
+) -> Iterator[Made]:
+    """Make the run's days of the selected tables and evaluate their selected checks; checks selected alone, over everything."""
+    tables = [table for table in tables if dg.AssetKey(table.name) in context.selected_asset_keys]
+    if tables:
+        yield from publish(context, inputs_of(home, tables[0], run_days(context)), tables, compute)
+    else:
+        yield from evaluate_everything(context, home)
+
+
+def evaluate_everything(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
+    """The selected checks over all days that the source has."""
+    days = home.source().days_with_box_scores()
+    tables = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
+    names = {key.name for key in context.selected_asset_check_keys}
+    judged = [lineage.TABLES[name] for name in sorted(tables)]
+    results = validation.judge_home(home, days[0], days[-1], judged, names)
+    yield from checks.check_results(results, context.selected_asset_check_keys)
+
+
 def publish(
-    context: dg.AssetExecutionContext, inputs: Inputs, compute: Callable[[Inputs], Frames]
-) -> Iterator[dg.MaterializeResult]:
-    """Publish the run's days of every table in one transaction and tell Dagster of each day.
+    context: dg.AssetExecutionContext, inputs: Inputs, tables: Sequence[Table], compute: Callable[[Inputs], Frames]
+) -> Iterator[Made]:
+    """Publish the run's days of the tables in one transaction, tell Dagster of each day, and evaluate the checks.
 
     Days that were left out stay unmaterialised: the others are recorded one by one, and the step fails naming the rest.
     """
-    frames = compute(inputs) if inputs.days else []
+    computed = compute(inputs) if inputs.days else []
+    frames = [(table, frame) for table, frame in computed if table in tables]
     versions = inputs.home.warehouse.publish(
         [Publication(table, frame, inputs.days, inputs.read) for table, frame in frames],
         run_id=context.run.run_id,
         source=inputs.source.name,
     )
     metadata = {table.name: metadata_by_day(table, frame, versions) for table, frame in frames}
+    results = judge_run(inputs, tables, {table.name: frame for table, frame in computed})
+    evaluations = list(checks.check_results(results, context.selected_asset_check_keys))
     if inputs.untrusted:
         for table, _ in frames:
             for day, of_day in metadata[table.name].items():
@@ -193,6 +221,7 @@ def publish(
                         tags={"dagster/data_version": str(of_day["content_hash"]), "dagster/code_version": table.code_version},
                     )
                 )
+        yield from evaluations
         named = ", ".join(str(day) for day in list(inputs.untrusted)[:REASONS_SHOWN])
         raise dg.Failure(
             f"{len(inputs.untrusted)} of {len(inputs.untrusted) + len(inputs.days)} days were not published: {named}. "
@@ -202,7 +231,17 @@ def publish(
         )
     for table, _ in frames:
         add_metadata_of_days(context, table, metadata[table.name])
-        yield dg.MaterializeResult(asset_key=table.name)
+        of_table = [evaluation for evaluation in evaluations if evaluation.asset_key == dg.AssetKey(table.name)]
+        yield dg.MaterializeResult(asset_key=table.name, check_results=of_table)
+
+
+def judge_run(inputs: Inputs, tables: Sequence[Table], computed: Mapping[str, pd.DataFrame]) -> list[Result]:
+    """What the rules say of the run's days, those that were left out among them."""
+    known = dict(computed)
+    if inputs.days:
+        known |= {name: frame for (name, _), frame in inputs.published.items()}
+    days = sorted({*inputs.days, *inputs.untrusted})
+    return validation.judge_run(inputs.home, tables, days, inputs.source.schedule(), known, quality.RULES)
 
 
 def add_metadata_of_days(

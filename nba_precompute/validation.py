@@ -1,16 +1,15 @@
-"""What the stored tables are worth: the rules of `quality` asked of any home, over any days, a season at a time.
+"""What the stored tables are worth: the rules of `quality` asked of the days of a run, or of any home over any days.
 
-Reads the warehouse and the source's schedule; needs no Dagster history. What is told of the results stands in `cli` and `checks`.
+Reads the warehouse and the source's schedule, a season at a time; needs no Dagster history. What is told of the results stands
+in `cli` and `checks`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import pandas as pd
 
-from nba_precompute import quality
-from nba_precompute.assets import TABLES
-from nba_precompute.coverage import partitions_of
+from nba_precompute import lineage, quality
 from nba_precompute.game_days import SEASONS, Season, days_between
 from nba_precompute.home import Home
 from nba_precompute.quality import Evidence, Result
@@ -20,60 +19,86 @@ from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY
 from nba_precompute.tables.player_shot_zone_analysis import PLAYER_SHOT_ZONE_ANALYSIS
 from nba_precompute.tables.upcoming_player_game_context import UPCOMING_PLAYER_GAME_CONTEXT
 
+Rows = Mapping[str, pd.DataFrame]
+"""Rows of tables, by name."""
+
+ALL_TABLES = tuple(lineage.TABLES.values())
+
 
 def judge_home(
-    home: Home, start: date, end: date, tables: Sequence[Table] = TABLES, checks: Iterable[str] | None = None
+    home: Home, start: date, end: date, tables: Sequence[Table] = ALL_TABLES, checks: Iterable[str] | None = None
 ) -> list[Result]:
     """Every rule (or the named checks) over the days from `start` to `end` of the tables."""
     schedule, versions = home.source().schedule(), home.warehouse.partition_versions()
     results = []
     for season in SEASONS:
-        for evidence in evidence_of_season(home, season, start, end, tables, schedule, versions):
-            results += quality.judge(evidence, checks)
+        first, last = max(start, season.first_game), min(end, season.last_game)
+        days = {table.name: days_between(lineage.partitions_of(table), first, last) for table in tables}
+        if any(days.values()):
+            rows = read_season(home, season, last, tables, {})
+            for table in tables:
+                if days[table.name]:
+                    evidence = evidence_of(table, season, days[table.name], rows, schedule, versions)
+                    results += quality.judge(evidence, checks)
     return quality.merge(results)
 
 
-def evidence_of_season(
-    home: Home,
-    season: Season,
-    start: date,
-    end: date,
-    tables: Sequence[Table],
-    schedule: pd.DataFrame,
-    versions: pd.DataFrame,
-) -> Iterator[Evidence]:
-    """What is known of each table on the days of a season, read as of one moment."""
-    first, last = max(start, season.first_game), min(end, season.last_game)
-    days = {table.name: days_between(partitions_of(table), first, last) for table in tables}
-    if not any(days.values()):
-        return
-    upstream = [PLAYER_GAME_SUMMARY, UPCOMING_PLAYER_GAME_CONTEXT, PLAYER_SHOT_ZONE_ANALYSIS, PLAYER_COMPOSITE_FACTORS]
+def judge_run(
+    home: Home, tables: Sequence[Table], days: Sequence[date], schedule: pd.DataFrame, known: Rows, checks: Iterable[str]
+) -> list[Result]:
+    """The named checks over the days of a run that has just published its good ones.
+
+    `known` holds upstream rows that the run has read or made. The tables themselves are read back: what is stored is judged.
+    """
+    versions = home.warehouse.partition_versions()
+    results = []
+    for season in SEASONS:
+        of_season = [day for day in days if season.first_game <= day <= season.last_game]
+        if of_season:
+            rows = read_season(home, season, of_season[-1], tables, known)
+            for table in tables:
+                evidence = evidence_of(table, season, of_season, rows, schedule, versions, just_published=True)
+                results += quality.judge(evidence, checks)
+    return quality.merge(results)
+
+
+def read_season(home: Home, season: Season, last: date, tables: Sequence[Table], known: Rows) -> Rows:
+    """The season's rows up to `last` of the tables and of those they are judged against; what is known is not read again."""
+    upstream = [table for judged in tables for table in quality.UPSTREAM.get(judged.name, ()) if table.name not in known]
     wanted = list({table.name: table for table in [*tables, *upstream]}.values())
     read = home.warehouse.read_together([(table, season.first_game, last) for table in wanted])
-    rows = {table.name: frame for table, frame in zip(wanted, read, strict=True)}
-    for table in tables:
-        if days[table.name]:
-            yield evidence_from(table, days[table.name], rows, schedule[schedule["season"] == season.name], versions)
+    return {**known, **{table.name: frame for table, frame in zip(wanted, read, strict=True)}}
 
 
-def evidence_from(
-    table: Table, days: Sequence[date], rows: dict[str, pd.DataFrame], schedule: pd.DataFrame, versions: pd.DataFrame
+def evidence_of(
+    table: Table,
+    season: Season,
+    days: Sequence[date],
+    rows: Rows,
+    schedule: pd.DataFrame,
+    versions: pd.DataFrame,
+    *,
+    just_published: bool = False,
 ) -> Evidence:
-    """The evidence of a table from rows of the season to date of the tables that there are."""
-    timestamps = [pd.Timestamp(day) for day in days]
+    """The evidence of a table on days of a season."""
 
-    def of_days(upstream: Table) -> pd.DataFrame:
-        frame = rows.get(upstream.name, upstream.no_rows())
-        return frame[frame[upstream.day].isin(timestamps)]
+    def of_season(wanted: Table) -> pd.DataFrame:
+        frame = rows.get(wanted.name, wanted.no_rows())
+        return frame[frame[wanted.day] >= pd.Timestamp(season.first_game)]
+
+    def of_days(wanted: Table) -> pd.DataFrame:
+        frame = rows.get(wanted.name, wanted.no_rows())
+        return frame[frame[wanted.day].isin([pd.Timestamp(day) for day in days])]
 
     return Evidence(
         table,
         days,
-        season_to_date=rows[table.name],
-        schedule=schedule,
+        season_to_date=of_season(table),
+        schedule=schedule[schedule["season"] == season.name],
         versions=versions[versions["table_name"] == table.qualified_name],
         slate=of_days(UPCOMING_PLAYER_GAME_CONTEXT),
-        player_games=rows[PLAYER_GAME_SUMMARY.name],
+        player_games=of_season(PLAYER_GAME_SUMMARY),
         zones=of_days(PLAYER_SHOT_ZONE_ANALYSIS),
         factors=of_days(PLAYER_COMPOSITE_FACTORS),
+        just_published=just_published,
     )
