@@ -50,8 +50,9 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     The stock storage opens a connection and commits for every event, in the run's shard and in the index: 65 s for 906
     partitions of 5 empty assets, here 2 s. The rows are the same but for the planned event of a check, which is stored without
-    its partitions (`without_check_partitions`). A check that is itself partitioned, of which this project has none, would leave
-    its planned row behind.
+    its partitions (`without_check_partitions`): a row a check and run, which its evaluation completes. Where a run ends without
+    evaluating it, the row stays as planned, here as in the stock storage, and Dagster reads it as "execution failed" or
+    "skipped". A check that is itself partitioned, of which this project has none, would leave its planned row behind.
 
     A batch commits in the shard, then in the index, as the parent does with each event. Killed in between, the index lacks the
     batch, and Dagster counts its days as not materialised.

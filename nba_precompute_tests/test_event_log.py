@@ -1,5 +1,6 @@
 """The batched event log against Dagster's own: the same real runs on disk, compared row by row."""
 
+import asyncio
 import multiprocessing
 import os
 import re
@@ -7,7 +8,8 @@ import signal
 import sqlite3
 import threading
 import time
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import NAMESPACE_OID, uuid5
 
@@ -15,10 +17,13 @@ import dagster as dg
 import pytest
 import sqlalchemy
 from dagster._core.instance.ref import InstanceRef
+from dagster._core.loader import LoadingContextForTest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Status
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 
 from nba_precompute.event_log import BATCH_SIZE_VARIABLE, DEFAULT_BATCH_SIZE, BatchedSqliteEventLogStorage
+from nba_precompute.game_days import days_between, eligible_days, game_days
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -49,6 +54,8 @@ def described(context: dg.AssetExecutionContext):
 
 @daily_asset(deps=[described], check_specs=[dg.AssetCheckSpec(name, asset="checked") for name in ("is_whole", "is_new")])
 def checked(context: dg.AssetExecutionContext):
+    if os.environ.get("BREAK_CHECKED"):
+        raise dg.Failure("broken before its checks")
     return dg.MaterializeResult(
         check_results=[
             dg.AssetCheckResult(check_name="is_whole", passed=True, metadata={"rows": 5}),
@@ -60,6 +67,9 @@ def checked(context: dg.AssetExecutionContext):
 @dg.asset_check(asset=checked)
 def is_big():
     return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.ERROR, description="five rows")
+
+
+CHECKS = ["is_whole", "is_new", "is_big"]
 
 
 @daily_asset(output_required=False)
@@ -106,10 +116,10 @@ def id_of(run):
     return str(uuid5(NAMESPACE_OID, run))
 
 
-def make(instance, run, assets, *, days=None, day=None):
+def make(instance, run, assets, *, days=None, day=None, definitions=DEFINITIONS):
     """One run in this process."""
     ranged = {"dagster/asset_partition_range_start": days[0], "dagster/asset_partition_range_end": days[-1]} if days else {}
-    return DEFINITIONS.resolve_implicit_global_asset_job_def().execute_in_process(
+    return definitions.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
         run_id=id_of(run),
         asset_selection=[asset.key for asset in assets],
@@ -172,11 +182,19 @@ def but_for_the_time(row):
     return without
 
 
-def assert_same_rows(one, other):
+def but_for_time_and_process(row):
+    """For runs of several processes: without the number of the one that made the event, too."""
+    return {
+        name: re.sub(r'(pid: |"pid": |"text": ")\d+', r"\1any", value) if isinstance(value, str) else value
+        for name, value in but_for_the_time(row).items()
+    }
+
+
+def assert_same_rows(one, other, but_for=but_for_the_time):
     assert one.keys() == other.keys()
     for database_and_table, rows in one.items():
-        of_other = [but_for_the_time(row) for row in other[database_and_table]]
-        assert [but_for_the_time(row) for row in rows] == of_other, database_and_table
+        of_other = [but_for(row) for row in other[database_and_table]]
+        assert [but_for(row) for row in rows] == of_other, database_and_table
 
 
 def on_both_storages(tmp_path, monkeypatch, story):
@@ -260,16 +278,101 @@ def test_a_check_over_a_range_leaves_one_row_that_its_evaluation_completes(tmp_p
     assert warned == {"is_whole": False, "is_new": True, "is_big": False}
 
 
+def many_checks(days):
+    """An asset with the project's days and 60 checks: half evaluated in its own step, half in one after it."""
+    within = [dg.AssetCheckSpec(f"within_{number}", asset="five_seasons") for number in range(30)]
+    after = [dg.AssetCheckSpec(f"after_{number}", asset="five_seasons") for number in range(30)]
+
+    @dg.asset(partitions_def=days, backfill_policy=dg.BackfillPolicy.single_run(), check_specs=within)
+    def five_seasons():
+        results = [dg.AssetCheckResult(check_name=check.name, passed=True) for check in within]
+        return dg.MaterializeResult(check_results=results)
+
+    @dg.multi_asset_check(specs=after)
+    def checks_after():
+        for check in after:
+            yield dg.AssetCheckResult(check_name=check.name, asset_key="five_seasons", passed=False)
+
+    return dg.Definitions(assets=[five_seasons], asset_checks=[checks_after]), five_seasons
+
+
+@pytest.mark.parametrize(("days", "wanted"), [(game_days, 916), (eligible_days, 846)], ids=["game_days", "eligible_days"])
+def test_sixty_checks_over_five_seasons_leave_a_row_each_and_a_small_database(tmp_path, monkeypatch, days, wanted):
+    """8 MB, of which the checks are 0.4. The stock storage leaves a row a day and check, each with all days that are excluded."""
+    monkeypatch.setenv(BATCH_SIZE_VARIABLE, DEFAULT_BATCH_SIZE)
+    instance = instance_on(tmp_path)
+    keys = [str(day) for day in days_between(days, date(2021, 10, 19), date(2026, 1, 2))]
+    assert len(keys) == wanted
+    definitions, asset = many_checks(days)
+    assert make(instance, "five seasons", [asset], days=keys, definitions=definitions).success
+    assert instance.get_materialized_partitions(asset.key) == set(keys)
+    executions = rows_of(tmp_path, "index", "asset_check_executions")
+    statuses = Counter((row["check_name"].split("_")[0], row["partition"], row["execution_status"]) for row in executions)
+    assert statuses == {("within", None, "SUCCEEDED"): 30, ("after", None, "FAILED"): 30}
+    megabytes = sum(file.stat().st_size for file in tmp_path.glob("*.db*")) / 1e6
+    assert megabytes < 10
+
+
+def read_status(instance, check):
+    """The status of a check as the UI reads it."""
+    key = dg.AssetCheckKey(checked.key, check)
+    record = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    return asyncio.run(record.resolve_status(LoadingContextForTest(instance)))
+
+
+def test_a_check_that_a_failed_run_did_not_evaluate_reads_as_failed_to_execute(tmp_path, monkeypatch):
+    """Its row stays planned in the database, the stock storage's too: Dagster reads it with the status of its run."""
+
+    def story(instance):
+        monkeypatch.setenv("BREAK_CHECKED", "yes")
+        assert not make(instance, "broken", [checked], days=KEYS).success
+        read_after_failure = {check: read_status(instance, check) for check in CHECKS}
+        monkeypatch.delenv("BREAK_CHECKED")
+        make(instance, "repaired", [checked], days=KEYS)
+        read.append((read_after_failure, {check: read_status(instance, check) for check in CHECKS}))
+
+    read = []
+    stock, batched = on_both_storages(tmp_path, monkeypatch, story)
+    after_failure = dict.fromkeys(CHECKS, Status.EXECUTION_FAILED)
+    after_repair = {"is_whole": Status.SUCCEEDED, "is_new": Status.FAILED, "is_big": Status.FAILED}
+    assert read == [(after_failure, after_repair)] * 2
+
+    def planned_of_broken(found):
+        rows = found["index", "asset_check_executions"]
+        return sum(row["execution_status"] == "PLANNED" and row["run_id"] == id_of("broken") for row in rows)
+
+    assert planned_of_broken(stock) == len(CHECKS) * len(KEYS)
+    assert planned_of_broken(batched) == len(CHECKS)
+
+
+def test_a_check_of_a_killed_run_is_in_progress_until_the_run_is_ended(tmp_path):
+    process = forked.Process(target=make_and_die, args=(tmp_path, "between two batches", [described, checked]))
+    process.start()
+    process.join()
+    instance = instance_on(tmp_path)
+    assert read_status(instance, "is_whole") is Status.IN_PROGRESS
+    instance.report_run_failed(instance.get_run_by_id(id_of("killed")))
+    assert read_status(instance, "is_whole") is Status.EXECUTION_FAILED
+
+
 def test_nothing_but_the_planned_checks_differs_where_a_range_is_checked(tmp_path, monkeypatch):
     def story(instance):
         make(instance, "ranged", [described, checked], days=KEYS)
 
     stock, batched = on_both_storages(tmp_path, monkeypatch, story)
-    for found in (stock, batched):
-        del found["index", "asset_check_executions"]
-        for name, rows in found.items():
-            found[name] = [row for row in rows if row.get("dagster_event_type") != "ASSET_CHECK_EVALUATION_PLANNED"]
-    assert_same_rows(stock, batched)
+    assert_same_rows(*but_for_planned_checks(stock, batched))
+
+
+def but_for_planned_checks(*contents):
+    """Contents without the planned events of checks and the rows that they make."""
+    return [
+        {
+            (database, table): [row for row in rows if row.get("dagster_event_type") != "ASSET_CHECK_EVALUATION_PLANNED"]
+            for (database, table), rows in found.items()
+            if table != "asset_check_executions"
+        }
+        for found in contents
+    ]
 
 
 def test_events_that_dagster_does_not_batch_are_stored_as_the_parent_stores_them(tmp_path):
@@ -336,9 +439,9 @@ def test_listeners_and_watchers_see_every_event_of_a_batch_once_and_in_order(tmp
 MATERIALIZATION = dg.DagsterEventType.ASSET_MATERIALIZATION
 
 
-def make_and_die(folder, moment):
+def make_and_die(folder, moment, assets, storage=BatchedSqliteEventLogStorage):
     """A ranged run in a process that kills itself at a moment of its second batch of materialisations."""
-    instance = instance_on(folder)
+    instance = instance_on(folder, storage)
     heard = []
     batches_begun = []
 
@@ -361,7 +464,7 @@ def make_and_die(folder, moment):
     instance.add_event_listener(id_of("killed"), after_a_batch)
     sqlalchemy.event.listen(sqlalchemy.Engine, "before_cursor_execute", before_tags)
     sqlalchemy.event.listen(sqlalchemy.Engine, "commit", before_commit)
-    make(instance, "killed", [described], days=KEYS)
+    make(instance, "killed", assets, days=KEYS)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +477,7 @@ def make_and_die(folder, moment):
     ],
 )
 def test_a_killed_run_leaves_whole_batches_and_the_storage_goes_on(tmp_path, moment, in_shard, in_index):
-    process = forked.Process(target=make_and_die, args=(tmp_path, moment))
+    process = forked.Process(target=make_and_die, args=(tmp_path, moment, [described]))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -387,28 +490,58 @@ def test_a_killed_run_leaves_whole_batches_and_the_storage_goes_on(tmp_path, mom
     assert instance.get_materialized_partitions(described.key) == set(KEYS)
 
 
-def make_in_process(folder, run):
-    assert make(instance_on(folder), run, [described], days=KEYS).success
+def test_a_run_killed_between_two_batches_leaves_the_rows_of_the_stock_storage_killed_there(tmp_path, monkeypatch):
+    for storage, batch_size in ((SqliteEventLogStorage, "0"), (BatchedSqliteEventLogStorage, "4")):
+        monkeypatch.setenv(BATCH_SIZE_VARIABLE, batch_size)
+        arguments = (tmp_path / storage.__name__, "between two batches", [described, checked], storage)
+        process = forked.Process(target=make_and_die, args=arguments)
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+    stock, batched = (contents(tmp_path / storage.__name__) for storage in MODULES)
+    assert len([row for row in batched["index", "event_logs"] if row["dagster_event_type"] == "ASSET_MATERIALIZATION"]) == 4
+    assert_same_rows(*but_for_planned_checks(stock, batched), but_for_time_and_process)
 
 
-def test_processes_that_write_at_once_lose_nothing(tmp_path):
-    instance = instance_on(tmp_path)
-    processes = [forked.Process(target=make_in_process, args=(tmp_path, f"run {number}")) for number in range(3)]
+def make_in_process(folder, run, storage):
+    assert make(instance_on(folder, storage), run, [described], days=KEYS).success
+
+
+RUNS_AT_ONCE = [f"run {number}" for number in range(3)]
+
+
+def by_run(found):
+    """The index's events and tags by run: what the order of runs at once leaves open is left out."""
+    index = [but_for_time_and_process(row) for row in found["index", "event_logs"]]
+    event_of = {row["id"]: (row["run_id"], row["dagster_event_type"], row["asset_key"], row["partition"]) for row in index}
+    events = {run: [{**row, "id": None} for row in index if row["run_id"] == id_of(run)] for run in RUNS_AT_ONCE}
+    tags = sorted((*event_of[row["event_id"]], row["key"], row["value"]) for row in found["index", "asset_event_tags"])
+    return events, tags
+
+
+def test_runs_of_several_processes_at_once_leave_the_rows_of_the_stock_storage_one_after_the_other(tmp_path, monkeypatch):
+    stock, batched = tmp_path / "stock", tmp_path / "batched"
+    monkeypatch.setenv(BATCH_SIZE_VARIABLE, "0")
+    for run in RUNS_AT_ONCE:
+        make_in_process(stock, run, SqliteEventLogStorage)
+    monkeypatch.setenv(BATCH_SIZE_VARIABLE, "4")
+    instance = instance_on(batched)
+    processes = [
+        forked.Process(target=make_in_process, args=(batched, run, BatchedSqliteEventLogStorage)) for run in RUNS_AT_ONCE
+    ]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    for number in range(3):
-        assert count(tmp_path, id_of(f"run {number}"), "ASSET_MATERIALIZATION") == 10
-    index = rows_of(tmp_path, "index", "event_logs")
-    materialised = [row for row in index if row["dagster_event_type"] == "ASSET_MATERIALIZATION"]
-    assert sorted((row["run_id"], row["partition"]) for row in materialised) == sorted(
-        (id_of(f"run {number}"), key) for number in range(3) for key in KEYS
-    )
-    tagged = [row["event_id"] for row in rows_of(tmp_path, "index", "asset_event_tags") if row["key"] == "dagster/data_version"]
-    assert tagged == [row["id"] for row in materialised]
-    assert instance.get_latest_materialization_event(described.key).run_id == materialised[-1]["run_id"]
+    of_stock, of_batched = contents(stock), contents(batched)
+    for run in RUNS_AT_ONCE:
+        shard = (id_of(run), "event_logs")
+        assert_same_rows({shard: of_stock[shard]}, {shard: of_batched[shard]}, but_for_time_and_process)
+    assert by_run(of_batched) == by_run(of_stock)
+    materialised = [row for row in of_batched["index", "event_logs"] if row["dagster_event_type"] == "ASSET_MATERIALIZATION"]
+    last = next(row for row in reversed(materialised) if row["asset_key"] == described.key.to_string())
+    assert instance.get_latest_materialization_event(described.key).run_id == last["run_id"]
 
 
 def test_a_writer_waits_for_another_process_that_holds_the_index(tmp_path):
