@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from pandera.errors import SchemaErrors
 
+from nba_precompute.past_games import past_of
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.tables import columns, windows
 from nba_precompute.tables.columns import Table
-from nba_precompute.tables.ml_feature_store_v2 import FEATURES, ML_FEATURE_STORE_V2, QUALITY_FEATURES
+from nba_precompute.tables.ml_feature_store_v2 import FEATURES, INJURY_RISK, ML_FEATURE_STORE_V2, QUALITY_FEATURES
 from nba_precompute.tables.player_composite_factors import (
     FACTORS,
     FATIGUE_POINTS,
@@ -27,12 +28,13 @@ from nba_precompute.tables.player_composite_factors import (
     PLAYER_COMPOSITE_FACTORS,
     TOTAL_HIGHEST,
     TOTAL_LOWEST,
+    VS_LEAGUE,
 )
 from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY
 from nba_precompute.tables.player_shot_zone_analysis import PLAYER_SHOT_ZONE_ANALYSIS
-from nba_precompute.tables.team_defense_game_summary import TEAM_DEFENSE_GAME_SUMMARY
+from nba_precompute.tables.team_defense_game_summary import OF_OPPONENT, TEAM_DEFENSE_GAME_SUMMARY
 from nba_precompute.tables.team_defense_zone_analysis import TEAM_DEFENSE_ZONE_ANALYSIS
-from nba_precompute.tables.team_offense_game_summary import TEAM_OFFENSE_GAME_SUMMARY
+from nba_precompute.tables.team_offense_game_summary import COUNTS, TEAM_OFFENSE_GAME_SUMMARY
 from nba_precompute.tables.upcoming_player_game_context import UPCOMING_PLAYER_GAME_CONTEXT
 from nba_precompute.tables.upcoming_team_game_context import UPCOMING_TEAM_GAME_CONTEXT
 
@@ -136,6 +138,9 @@ ON_SLATE, ON_SLATE_OF_DAY = 95.0, 90.0
 
 LEAGUE_TEAMS = 30
 
+USED = ["fg_attempts", "ft_attempts", "turnovers"]
+"""What ends a possession."""
+
 IDENTITY_TOLERANCE = 1e-6
 """By how much a stored double may differ from what its own row's columns give: sums in another order differ in the last bits."""
 
@@ -149,9 +154,10 @@ class Evidence:
 
     `days` are those that should be there, `season_to_date` the stored rows from the season's start to the last of them, `schedule`
     all games of the season, `versions` the table's published versions of the days. `slate` (upcoming_player_game_context of the
-    days) and `player_games` (player_game_summary, season to date and on the days) are what rows are counted against; `zones` and
-    `factors` are the upstream rows of the days. Each is needed for the tables that `UPSTREAM` names. `just_published` says that
-    the contract was held a moment ago, by publication.
+    days) and `player_games` (player_game_summary, season to date and on the days) are what rows are counted against;
+    `team_context`, `defenses`, `zones` and `factors` are the upstream rows of the days. Each is needed for the tables that
+    `UPSTREAM` names. `recomputed` is what the formulas make of the days now; None where nobody asked them. `just_published` says
+    that the contract was held a moment ago, by publication.
     """
 
     table: Table
@@ -161,8 +167,11 @@ class Evidence:
     versions: pd.DataFrame
     slate: pd.DataFrame = field(default_factory=UPCOMING_PLAYER_GAME_CONTEXT.no_rows)
     player_games: pd.DataFrame = field(default_factory=PLAYER_GAME_SUMMARY.no_rows)
+    team_context: pd.DataFrame = field(default_factory=UPCOMING_TEAM_GAME_CONTEXT.no_rows)
+    defenses: pd.DataFrame = field(default_factory=TEAM_DEFENSE_ZONE_ANALYSIS.no_rows)
     zones: pd.DataFrame = field(default_factory=PLAYER_SHOT_ZONE_ANALYSIS.no_rows)
     factors: pd.DataFrame = field(default_factory=PLAYER_COMPOSITE_FACTORS.no_rows)
+    recomputed: pd.DataFrame | None = None
     just_published: bool = False
 
     @cached_property
@@ -174,6 +183,11 @@ class Evidence:
     def rows(self) -> pd.DataFrame:
         """The table's rows of the days."""
         return self.season_to_date[self.season_to_date[self.table.day].isin(self.timestamps)].reset_index(drop=True)
+
+    @cached_property
+    def hashes(self) -> pd.Series:
+        """The content hash of each day's rows as they are stored."""
+        return hash_days(self.rows, self.table.day, self.table.columns)
 
     @cached_property
     def games(self) -> pd.DataFrame:
@@ -397,10 +411,9 @@ def contract(evidence: Evidence) -> Result:
 
 def content_hash(evidence: Evidence) -> Result:
     """What is stored is what was published: each day's rows have the hash that was kept with them, and no day is without one."""
-    stored = hash_days(evidence.rows, evidence.table.day, evidence.table.columns)
     kept = evidence.versions.set_index("day")["content_hash"]
     kept = kept[kept.index.isin(evidence.timestamps)]
-    both = pd.DataFrame({"stored": stored, "published": kept})
+    both = pd.DataFrame({"stored": evidence.hashes, "published": kept})
     return counted(
         evidence,
         "content_hash",
@@ -472,9 +485,9 @@ def asked_of(evidence: Evidence, column: str) -> pd.Series:
         case PLAYER_GAME_SUMMARY.name:
             return pd.Series(True, rows.index)
         case PLAYER_COMPOSITE_FACTORS.name:
-            keys = ["analysis_date", "player_id"]
-            sample = evidence.zones.set_index(keys)["games_in_sample_10"].reindex(pd.MultiIndex.from_frame(rows[keys]))
-            return (sample >= JUDGED_FROM_GAMES).fillna(False).astype(bool).set_axis(rows.index)
+            keys = {"analysis_date": "analysis_date", "player_id": "player_id"}
+            sample = looked_up(rows, keys, evidence.zones, ["games_in_sample_10"])["games_in_sample_10"]
+            return (sample >= JUDGED_FROM_GAMES).fillna(False).astype(bool)
         case _:
             return (rows["games_in_sample"] >= JUDGED_FROM_GAMES).astype(bool)
 
@@ -528,6 +541,27 @@ def true(flags: pd.Series) -> pd.Series:
     return flags.astype("boolean").fillna(True).astype(bool)
 
 
+def same(left: pd.Series, right: pd.Series) -> pd.Series:
+    """Whether values of any kind are equal; a missing value equals a missing value alone, and a missing flag is not set."""
+    if pd.api.types.is_bool_dtype(left.dtype):
+        return left.fillna(False).astype(bool) == right.astype("boolean").fillna(False).astype(bool)
+    if pd.api.types.is_numeric_dtype(left.dtype):
+        return near(left, right)
+    return (left == right) | (left.isna() & right.isna())
+
+
+def looked_up(rows: pd.DataFrame, keys: Mapping[str, str], upstream: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    """The wanted columns of each row's upstream row, by `keys` (own name: the upstream's); NULL without one.
+
+    Keys that stand twice are the contract's finding; here the first counts.
+    """
+    once = upstream[[*keys.values(), *wanted]].drop_duplicates(list(keys.values()))
+    found = rows[list(keys)].merge(
+        once, left_on=list(keys), right_on=list(keys.values()), how="left", suffixes=(" of row", ""), validate="many_to_one"
+    )
+    return found[list(wanted)].set_axis(rows.index)
+
+
 def zones_are_one_block(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
     """The six zone columns are filled or NULL together, as has_complete_shot_zones says."""
     suffix = "_allowed" if evidence.table.name == TEAM_DEFENSE_GAME_SUMMARY.name else ""
@@ -562,15 +596,15 @@ def assists_split_the_makes(rows: pd.DataFrame, evidence: Evidence) -> pd.Series
 
 
 def sums_are_the_players(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
-    """A team's points are those of its players; of a defence, of the opponent's players."""
-    side, points = (
-        ("team_abbr", "points_scored")
+    """A team's counts are those of its players; of a defence, of the opponent's players."""
+    side, names = (
+        ("team_abbr", {"points": "points_scored", **{name: name for name in COUNTS}})
         if evidence.table.name == TEAM_OFFENSE_GAME_SUMMARY.name
-        else ("opponent_team_abbr", "points_allowed")
+        else ("opponent_team_abbr", {"points": "points_allowed", **{name: OF_OPPONENT[name] for name in COUNTS}})
     )
-    sums = evidence.player_games.groupby(["game_id", "team_abbr"])["points"].sum()
-    of_players = sums.reindex(pd.MultiIndex.from_frame(rows[["game_id", side]])).to_numpy()
-    return true(rows[points] == pd.Series(of_players, rows.index, dtype="Int64"))
+    sums = evidence.player_games.groupby(["game_id", "team_abbr"])[list(names)].sum()
+    of_players = sums.reindex(pd.MultiIndex.from_frame(rows[["game_id", side]])).set_axis(rows.index)
+    return pd.concat([near(rows[name], of_players[count]) for count, name in names.items()], axis=1).all(axis=1)
 
 
 def sides_are_the_schedules(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
@@ -583,9 +617,55 @@ def sides_are_the_schedules(rows: pd.DataFrame, evidence: Evidence) -> pd.Series
     )
 
 
-def pace_is_one_a_game(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
-    """Both sides of a game have its pace."""
-    return near(rows["pace"], rows.groupby("game_id")["pace"].transform("mean"))
+def pace_is_of_both_sides(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """Both sides of a game have its pace: the mean of their possessions in 48 minutes."""
+    possessions = rows["opp_possessions" if evidence.table.name == TEAM_DEFENSE_GAME_SUMMARY.name else "possessions"]
+    minutes = rows["game_id"].map(evidence.player_games.groupby("game_id")["minutes_played"].sum())
+    # ten players are on the floor
+    return near(rows["pace"], possessions.groupby(rows["game_id"]).transform("mean") * 48 / (minutes / 10))
+
+
+def ratings_are_of_the_counts(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """Possessions are FGA + 0.44 FTA + TOV - OREB, the rating is points in 100 of them."""
+    before, points, rating = (
+        ("opp_", "points_allowed", "defensive_rating")
+        if evidence.table.name == TEAM_DEFENSE_GAME_SUMMARY.name
+        else ("", "points_scored", "offensive_rating")
+    )
+    own = rows.rename(columns=lambda name: name.removeprefix(before))
+    possessions = columns.possessions(own.astype(dict.fromkeys([*USED, "offensive_rebounds"], "float64")))
+    return near(own["possessions"], possessions) & near(rows[rating] * possessions, 100 * rows[points].astype("float64"))
+
+
+def rates_are_of_the_counts(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """usage_rate, ts_pct and efg_pct follow from the box score of the player and his team, on their scales."""
+    shot = rows["fg_attempts"] + columns.POSSESSIONS_PER_FREE_THROW * rows["ft_attempts"]
+    effective = rows["fg_makes"] + 0.5 * rows["three_pt_makes"]
+    minutes, used = rows["minutes_played"].fillna(0.0), (shot + rows["turnovers"]).astype("float64")
+    team = [rows["game_id"], rows["team_abbr"]]
+    of_team = minutes.groupby(team).transform("sum") / 5 / used.groupby(team).transform("sum")
+    usage = near(rows["usage_rate"], 100 * used * of_team / minutes.where(minutes > 0))
+    shooting = near(rows["ts_pct"] * 2 * shot, rows["points"].where(shot > 0))
+    return usage & shooting & near(rows["efg_pct"] * rows["fg_attempts"], effective.where(rows["fg_attempts"] > 0))
+
+
+def winner_scored_more(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """win_flag is set where the team's players scored more than the opponent's."""
+    points = evidence.player_games["points"].astype("float64")
+    game, team = evidence.player_games["game_id"], evidence.player_games["team_abbr"]
+    share = points.groupby([game, team]).sum() / points.groupby(game).sum().rename_axis("game_id")
+    of_rows = share.reindex(pd.MultiIndex.from_frame(rows[["game_id", "team_abbr"]])).to_numpy()
+    return true(rows["win_flag"] == pd.Series(of_rows > 0.5, rows.index))
+
+
+def copies_are_the_originals(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """What a row takes over from other tables is what these hold of the day."""
+    kept = pd.Series(True, rows.index)
+    for upstream, keys, names in COPIES[evidence.table.name]:
+        originals = looked_up(rows, keys, getattr(evidence, upstream), list(dict.fromkeys(names.values())))
+        for name, original in names.items():
+            kept &= same(rows[name], originals[original])
+    return kept
 
 
 def implied_total_is_half_of_total_less_spread(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
@@ -652,20 +732,139 @@ def ready_as_the_rule_says(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
         case PLAYER_COMPOSITE_FACTORS.name:
             ready = complete & rows["upstream_team_defense_ready"] & rows["upstream_shot_zone_ready"]
         case _:
-            ready = complete & of_factors(rows, evidence, "production_ready").astype("boolean").fillna(False)
+            factors = looked_up(rows, OF_PLAYER, evidence.factors, ["production_ready"])["production_ready"]
+            ready = complete & factors.astype("boolean").fillna(False)
     return true(rows["production_ready"] == ready)
 
 
-def of_factors(rows: pd.DataFrame, evidence: Evidence, column: str) -> pd.Series:
-    """A column of the factors' row of each feature row."""
-    keys = ["game_date", "player_id"]
-    found = rows[keys].merge(evidence.factors[[*keys, column]], on=keys, how="left", validate="one_to_one")
-    return found[column].set_axis(rows.index)
+def rest_is_of_the_schedule(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """A team's rest and load are dates of its scheduled games before the day."""
+    past = past_of(rows, "game_date", windows.team_games(evidence.schedule), "team_abbr")
+    return (
+        near(rows["days_since_last_game"], past.days_since())
+        & (rows["is_back_to_back"] == (past.days_since() == 1)).astype(bool)
+        & near(rows["games_in_last_7_days"], past.count_within(7))
+        & near(rows["games_in_last_14_days"], past.count_within(14))
+    )
 
 
-def factors_are_the_factors(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
-    """Features 5-8 are those of player_composite_factors."""
-    return pd.concat([near(rows[name], of_factors(rows, evidence, name)) for name in FACTORS], axis=1).all(axis=1)
+def form_is_of_past_games(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """A team's share of games won and rating are of its games of the season before the day."""
+    players = evidence.player_games
+    used = players[[*USED, "offensive_rebounds"]].astype("float64")
+    sides = players.assign(possessions=columns.possessions(used)).groupby(["game_id", "team_abbr"], as_index=False)
+    games = sides.agg({"game_date": "first", "win_flag": "first", "points": "sum", "possessions": "sum"})
+    past = past_of(rows, "game_date", games, "team_abbr")
+    rating = 100 * past.sums("points", 10) / past.sums("possessions", 10)
+    return near(rows["team_win_pct"], past.mean("win_flag")) & near(rows["team_off_rating_last_10"], rating)
+
+
+def load_agrees_with_itself(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """Back to back is one day after the last game; minutes of the last 7 days are those a game times the games."""
+    minutes = (rows["avg_minutes_per_game_last_7"] * rows["games_in_last_7_days"].astype("float64")).fillna(0.0)
+    back_to_back = (rows["days_since_last_game"] == 1).fillna(False)
+    return near(rows["minutes_in_last_7_days"], minutes) & (rows["is_back_to_back"] == back_to_back).astype(bool)
+
+
+def defense_is_of_past_games(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """What a defence allowed is of its last 15 games of the season before the day."""
+    sides = evidence.player_games.groupby(["game_id", "opponent_team_abbr"], as_index=False)
+    games = sides.agg(
+        {
+            "game_date": "first",
+            "points": "sum",
+            "has_complete_shot_zones": "all",
+            "paint_makes": "sum",
+            "paint_attempts": "sum",
+        }
+    ).rename(columns={"opponent_team_abbr": "team_abbr", "has_complete_shot_zones": "complete"})
+    for count in ("paint_makes", "paint_attempts"):
+        games[count] = games[count].where(games["complete"])
+    past = past_of(rows, "analysis_date", games, "team_abbr")
+    allowed = past.sums("paint_makes", 15) / past.sums("paint_attempts", 15).where(lambda attempts: attempts > 0)
+    return (
+        near(rows["games_in_sample"], past.count(15))
+        & near(rows["zone_games_in_sample"], past.sums("complete", 15))
+        & near(rows["opponent_points_per_game"], past.mean("points", 15))
+        & near(rows["paint_pct_allowed_last_15"], allowed)
+    )
+
+
+def zones_are_of_past_games(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """Where a player shoots from is of his last 10 and 20 games of the season before the day."""
+    past = past_of(rows, "analysis_date", evidence.player_games, "player_id")
+    attempts = [f"{zone}_attempts" for zone in columns.ZONES.values()]
+    short, long = (sum(past.sums(zone, games) for zone in attempts) for games in (10, 20))
+    zone_games = past.sums("has_complete_shot_zones", 10)
+    return (
+        near(rows["games_in_sample_10"], past.count(10))
+        & near(rows["games_in_sample_20"], past.count(20))
+        & near(rows["zone_games_in_sample_10"], zone_games)
+        & near(rows["total_shots_last_10"], short.where(zone_games > 0))
+        & near(rows["paint_rate_last_10"], 100 * past.sums("paint_attempts", 10) / short.where(short > 0))
+        & near(rows["paint_rate_last_20"], 100 * past.sums("paint_attempts", 20) / long.where(long > 0))
+    )
+
+
+def averages_are_of_past_games(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """A player's points and minutes a game are of his games of the season before the day, and of no other."""
+    past = past_of(rows, "game_date", evidence.player_games, "player_id")
+    points, minutes = past.sums("points", 10), past.sums("minutes_played", 10)
+    return (
+        near(rows["points_avg_last_5"], past.mean("points", 5))
+        & near(rows["points_avg_last_10"], past.mean("points", 10))
+        & near(rows["points_avg_season"], past.mean("points"))
+        & near(rows["minutes_avg_last_10"], past.mean("minutes_played", 10))
+        & near(rows["ppm_avg_last_10"], points / minutes.where(minutes > 0))
+        & near(rows["games_in_sample"], past.count(10))
+    )
+
+
+def trend_points_where_points_go(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """recent_trend rises with the last two games' points above the three before, and is NULL below five games."""
+    past = past_of(rows, "game_date", evidence.player_games, "player_id")
+    change = past.sums("points", 2) / 2 - (past.sums("points", 5) - past.sums("points", 2)) / 3
+    grade = sum(
+        windows.at_least(change, step).astype("float64") - windows.at_least(-change, step).astype("float64") for step in (2, 5)
+    )
+    return near(rows["recent_trend"], grade.where(past.count() >= 5))
+
+
+def scores_follow_their_inputs(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """Pace and usage scores are what their inputs in the row give; a mismatch has the sign of the opponent's softness."""
+    expected = (rows["team_pace_last_10"] + rows["opponent_pace_last_10"]) / 2
+    pace = near(rows["pace_score"], ((expected - rows["league_pace"]) / 2).clip(-3, 3))
+    rise = 0.3 * (rows["projected_usage_rate"] - rows["avg_usage_rate_last_7_games"])
+    with_stars_out = rise * rows["star_teammates_out"].map({0: 1.0, 1: 1.15}).fillna(1.3).astype("float64")
+    usage = near(rows["usage_spike_score"], rise.mask(rise > 0, with_stars_out).clip(-3, 3))
+    mismatch = pd.Series(True, rows.index)
+    for zone, name in zip(columns.ZONE_NAMES, columns.ZONES, strict=True):
+        of_zone = rows["primary_scoring_zone"] == zone
+        soft = rows[f"opponent_{name}_defense_vs_league_avg"]
+        mismatch &= ~of_zone | true(rows["shot_zone_mismatch_score"] * soft >= 0)
+    return pace & usage & mismatch
+
+
+def rest_and_risk_are_the_contexts(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """rest_advantage is own days of rest less the opponent's, injury_risk follows from the player's status."""
+    own, other = (
+        looked_up(rows, {"game_date": "game_date", side: "team_abbr"}, evidence.team_context, ["days_since_last_game"])[
+            "days_since_last_game"
+        ].astype("float64")
+        for side in ("team_abbr", "opponent_team_abbr")
+    )
+    status = looked_up(rows, OF_PLAYER, evidence.slate, ["player_status"])["player_status"]
+    return near(rows["rest_advantage"], (own - other).clip(-2, 2)) & near(rows["injury_risk"], status.map(INJURY_RISK))
+
+
+def shares_are_the_rates(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """pct_paint, pct_mid_range and pct_three are the shot-zone analysis' rates as fractions."""
+    rates = [f"{zone}_rate_last_10" for zone in columns.ZONES]
+    found = looked_up(rows, {"game_date": "analysis_date", "player_id": "player_id"}, evidence.zones, rates)
+    shares = ["pct_paint", "pct_mid_range", "pct_three"]
+    return pd.concat([near(100 * rows[share], found[rate]) for share, rate in zip(shares, rates, strict=True)], axis=1).all(
+        axis=1
+    )
 
 
 def home_is_home(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
@@ -679,6 +878,63 @@ def line_moves_from_opening(rows: pd.DataFrame, evidence: Evidence) -> pd.Series
     return moved & true(rows["has_vegas_line"] == rows["vegas_points_line"].notna().astype("Int32"))
 
 
+OF_PLAYER = {"game_date": "game_date", "player_id": "player_id"}
+OF_TEAM = {"game_date": "game_date", "team_abbr": "team_abbr"}
+OF_OPPONENT_TEAM = {"game_date": "game_date", "opponent_team_abbr": "team_abbr"}
+OF_PLAYERS_ZONES = {"game_date": "analysis_date", "player_id": "player_id"}
+OF_OPPONENTS_DEFENSE = {"game_date": "analysis_date", "opponent_team_abbr": "team_abbr"}
+"""Where a row finds its upstream rows: own key, the upstream's key."""
+
+GAME = ["game_id", "opponent_team_abbr", "is_home", "context_source"]
+LOAD = [
+    *("player_lookup", "team_abbr", "player_age", "days_since_last_game", "is_back_to_back", "games_in_last_7_days"),
+    *("minutes_in_last_7_days", "avg_minutes_per_game_last_7", "back_to_backs_last_14_days"),
+    *("projected_usage_rate", "avg_usage_rate_last_7_games", "star_teammates_out"),
+]
+RATES = ["primary_scoring_zone", *(f"{zone}_rate_last_10" for zone in columns.ZONES)]
+
+COPIES: Mapping[str, Sequence[tuple[str, Mapping[str, str], Mapping[str, str]]]] = {
+    UPCOMING_PLAYER_GAME_CONTEXT.name: [("team_context", OF_TEAM, {name: name for name in GAME})],
+    PLAYER_COMPOSITE_FACTORS.name: [
+        ("slate", OF_PLAYER, {name: name for name in [*GAME, *LOAD]}),
+        ("team_context", OF_TEAM, {"team_pace_last_10": "team_pace_last_10"}),
+        ("team_context", OF_OPPONENT_TEAM, {"opponent_pace_last_10": "team_pace_last_10"}),
+        ("zones", OF_PLAYERS_ZONES, {**{name: name for name in RATES}, "upstream_shot_zone_ready": "production_ready"}),
+        (
+            "defenses",
+            OF_OPPONENTS_DEFENSE,
+            {**{f"opponent_{name}": name for name in VS_LEAGUE}, "upstream_team_defense_ready": "production_ready"},
+        ),
+    ],
+    ML_FEATURE_STORE_V2.name: [
+        (
+            "slate",
+            OF_PLAYER,
+            {
+                **{name: name for name in [*GAME, "player_lookup", "team_abbr", "games_in_last_7_days"]},
+                "back_to_back": "is_back_to_back",
+                "vegas_points_line": "points_line",
+            },
+        ),
+        (
+            "team_context",
+            OF_TEAM,
+            {
+                "team_pace": "team_pace_last_10",
+                "team_off_rating": "team_off_rating_last_10",
+                "team_win_pct": "team_win_pct",
+            },
+        ),
+        (
+            "defenses",
+            OF_OPPONENTS_DEFENSE,
+            {"opponent_def_rating": "defensive_rating_last_15", "opponent_pace": "opponent_pace"},
+        ),
+        ("factors", OF_PLAYER, {name: name for name in FACTORS}),
+    ],
+}
+"""What each table takes over unchanged: the evidence's rows it is in, where, and own name: the original's."""
+
 IDENTITIES: Mapping[str, Sequence[RowRule]] = {
     PLAYER_GAME_SUMMARY.name: [
         zones_are_one_block,
@@ -686,6 +942,8 @@ IDENTITIES: Mapping[str, Sequence[RowRule]] = {
         points_add_up,
         assists_split_the_makes,
         sides_are_the_schedules,
+        winner_scored_more,
+        rates_are_of_the_counts,
     ],
     TEAM_OFFENSE_GAME_SUMMARY.name: [
         zones_are_one_block,
@@ -693,7 +951,9 @@ IDENTITIES: Mapping[str, Sequence[RowRule]] = {
         points_add_up,
         sums_are_the_players,
         sides_are_the_schedules,
-        pace_is_one_a_game,
+        winner_scored_more,
+        ratings_are_of_the_counts,
+        pace_is_of_both_sides,
     ],
     TEAM_DEFENSE_GAME_SUMMARY.name: [
         zones_are_one_block,
@@ -701,18 +961,29 @@ IDENTITIES: Mapping[str, Sequence[RowRule]] = {
         points_add_up,
         sums_are_the_players,
         sides_are_the_schedules,
-        pace_is_one_a_game,
+        winner_scored_more,
+        ratings_are_of_the_counts,
+        pace_is_of_both_sides,
     ],
     UPCOMING_TEAM_GAME_CONTEXT.name: [
         sides_are_the_schedules,
+        rest_is_of_the_schedule,
         implied_total_is_half_of_total_less_spread,
+        form_is_of_past_games,
         one_source_a_date,
     ],
-    UPCOMING_PLAYER_GAME_CONTEXT.name: [sides_are_the_schedules, one_source_a_date],
-    TEAM_DEFENSE_ZONE_ANALYSIS.name: [against_the_league, ready_as_the_rule_says],
-    PLAYER_SHOT_ZONE_ANALYSIS.name: [rates_sum_to_100, ready_as_the_rule_says],
+    UPCOMING_PLAYER_GAME_CONTEXT.name: [
+        sides_are_the_schedules,
+        copies_are_the_originals,
+        load_agrees_with_itself,
+        one_source_a_date,
+    ],
+    TEAM_DEFENSE_ZONE_ANALYSIS.name: [against_the_league, defense_is_of_past_games, ready_as_the_rule_says],
+    PLAYER_SHOT_ZONE_ANALYSIS.name: [rates_sum_to_100, zones_are_of_past_games, ready_as_the_rule_says],
     PLAYER_COMPOSITE_FACTORS.name: [
         sides_are_the_schedules,
+        copies_are_the_originals,
+        scores_follow_their_inputs,
         adjustment_is_of_the_score,
         total_is_the_sum,
         completeness_counts_the_factors,
@@ -722,7 +993,11 @@ IDENTITIES: Mapping[str, Sequence[RowRule]] = {
     ML_FEATURE_STORE_V2.name: [
         sides_are_the_schedules,
         home_is_home,
-        factors_are_the_factors,
+        copies_are_the_originals,
+        averages_are_of_past_games,
+        trend_points_where_points_go,
+        rest_and_risk_are_the_contexts,
+        shares_are_the_rates,
         shares_sum_to_1,
         line_moves_from_opening,
         completeness_counts_the_features,
@@ -753,6 +1028,51 @@ def identities(evidence: Evidence) -> list[Result]:
             )
         )
     return results
+
+
+def reproduced(evidence: Evidence) -> list[Result]:
+    """The formulas make the stored rows again, from the source and the upstream tables as they are now."""
+    if evidence.recomputed is None:
+        return []
+    table, stored = evidence.table, evidence.rows
+    there = stored[table.day].unique()
+    again = evidence.recomputed[evidence.recomputed[table.day].isin(there)]
+    hashes = hash_days(again, table.day, table.columns).reindex(evidence.hashes.index)
+    other = evidence.hashes.index[evidence.hashes != hashes]
+    differences = differences_of(table, stored[stored[table.day].isin(other)], again[again[table.day].isin(other)])
+    keys = list(dict.fromkeys([table.day, *table.key]))
+    rows = differences.drop_duplicates(keys)
+    return [
+        counted(
+            evidence,
+            "reproduced",
+            ERROR,
+            rows.groupby(table.day).size(),
+            stored.groupby(table.day).size(),
+            threshold=ALL,
+            remedy="The source or a table it reads has changed since, or other code made these rows: nba-precompute backfill; "
+            "if it still fails, with --force.",
+            worst=differences.drop_duplicates("column").head(EXAMPLES_SHOWN),
+        )
+    ]
+
+
+def differences_of(table: Table, stored: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
+    """A row for every value that differs, by key and column; of rows that only one side has, a row, of column NULL."""
+    keys = list(dict.fromkeys([table.day, *table.key]))
+    both = stored.drop_duplicates(keys).merge(
+        again, on=keys, how="outer", suffixes=("", " recomputed"), indicator=True, validate="one_to_one"
+    )
+    alone = both[both["_merge"] != "both"]
+    words = alone["_merge"].astype(str).map({"left_only": ("row", "no row"), "right_only": ("no row", "row")})
+    found = [alone[keys].assign(column=None, stored=words.str[0], recomputed=words.str[1])]
+    both = both[both["_merge"] == "both"]
+    for name in table.columns:
+        if name not in keys:
+            unlike = both[~same(both[name], both[f"{name} recomputed"]).astype(bool)]
+            values = {"stored": unlike[name], "recomputed": unlike[f"{name} recomputed"]}
+            found.append(unlike[keys].assign(column=name, **{side: value.astype("object") for side, value in values.items()}))
+    return pd.concat([part for part in found if len(part)] or found[:1], ignore_index=True)
 
 
 def played(evidence: Evidence) -> Result:
@@ -889,10 +1209,24 @@ def grade(percent: float) -> str:
 UPSTREAM: Mapping[str, Sequence[Table]] = {
     TEAM_OFFENSE_GAME_SUMMARY.name: [PLAYER_GAME_SUMMARY],
     TEAM_DEFENSE_GAME_SUMMARY.name: [PLAYER_GAME_SUMMARY],
-    UPCOMING_PLAYER_GAME_CONTEXT.name: [PLAYER_GAME_SUMMARY],
+    UPCOMING_TEAM_GAME_CONTEXT.name: [PLAYER_GAME_SUMMARY],
+    UPCOMING_PLAYER_GAME_CONTEXT.name: [PLAYER_GAME_SUMMARY, UPCOMING_TEAM_GAME_CONTEXT],
+    TEAM_DEFENSE_ZONE_ANALYSIS.name: [PLAYER_GAME_SUMMARY],
     PLAYER_SHOT_ZONE_ANALYSIS.name: [PLAYER_GAME_SUMMARY],
-    PLAYER_COMPOSITE_FACTORS.name: [UPCOMING_PLAYER_GAME_CONTEXT, PLAYER_SHOT_ZONE_ANALYSIS],
-    ML_FEATURE_STORE_V2.name: [UPCOMING_PLAYER_GAME_CONTEXT, PLAYER_COMPOSITE_FACTORS],
+    PLAYER_COMPOSITE_FACTORS.name: [
+        UPCOMING_PLAYER_GAME_CONTEXT,
+        UPCOMING_TEAM_GAME_CONTEXT,
+        TEAM_DEFENSE_ZONE_ANALYSIS,
+        PLAYER_SHOT_ZONE_ANALYSIS,
+    ],
+    ML_FEATURE_STORE_V2.name: [
+        PLAYER_GAME_SUMMARY,
+        UPCOMING_PLAYER_GAME_CONTEXT,
+        UPCOMING_TEAM_GAME_CONTEXT,
+        TEAM_DEFENSE_ZONE_ANALYSIS,
+        PLAYER_SHOT_ZONE_ANALYSIS,
+        PLAYER_COMPOSITE_FACTORS,
+    ],
 }
 """The tables whose rows a table is judged against."""
 
@@ -902,7 +1236,8 @@ ANALYSES = [TEAM_DEFENSE_ZONE_ANALYSIS, PLAYER_SHOT_ZONE_ANALYSIS, PLAYER_COMPOS
 
 def checks_of(table: Table) -> dict[str, str]:
     """The names of a table's checks, each with its severity."""
-    names = {"coverage": ERROR, "row_count": ERROR, "contract": ERROR, "identity": ERROR, "content_hash": ERROR}
+    names = {"coverage": ERROR, "row_count": ERROR, "contract": ERROR, "identity": ERROR}
+    names |= {"reproduced": ERROR, "content_hash": ERROR}
     if table.name in CRITICAL:
         names["critical_null_rate"] = ERROR
     if table.name == PLAYER_GAME_SUMMARY.name:
@@ -920,6 +1255,7 @@ RULES: Mapping[str, Callable[[Evidence], Result | list[Result]]] = {
     "row_count": row_count,
     "contract": contract,
     "identity": identities,
+    "reproduced": reproduced,
     "content_hash": content_hash,
     "critical_null_rate": critical_null_rates,
     "null_rate": null_rates,

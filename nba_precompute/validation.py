@@ -12,12 +12,17 @@ import pandas as pd
 from nba_precompute import lineage, quality
 from nba_precompute.game_days import SEASONS, Season, days_between
 from nba_precompute.home import Home
+from nba_precompute.lineage import READS, Window
 from nba_precompute.quality import Evidence, Result
+from nba_precompute.recomputation import recomputed
+from nba_precompute.sources import Source
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.player_composite_factors import PLAYER_COMPOSITE_FACTORS
 from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY
 from nba_precompute.tables.player_shot_zone_analysis import PLAYER_SHOT_ZONE_ANALYSIS
+from nba_precompute.tables.team_defense_zone_analysis import TEAM_DEFENSE_ZONE_ANALYSIS
 from nba_precompute.tables.upcoming_player_game_context import UPCOMING_PLAYER_GAME_CONTEXT
+from nba_precompute.tables.upcoming_team_game_context import UPCOMING_TEAM_GAME_CONTEXT
 
 Rows = Mapping[str, pd.DataFrame]
 """Rows of tables, by name."""
@@ -28,19 +33,33 @@ ALL_TABLES = tuple(lineage.TABLES.values())
 def judge_home(
     home: Home, start: date, end: date, tables: Sequence[Table] = ALL_TABLES, checks: Iterable[str] | None = None
 ) -> list[Result]:
-    """Every rule (or the named checks) over the days from `start` to `end` of the tables."""
-    schedule, versions = home.source().schedule(), home.warehouse.partition_versions()
+    """Every rule (or the named checks) over the days from `start` to `end` of the tables.
+
+    All days are computed again for `reproduced`: every tenth would cost nearly as much, as the season before them does.
+    """
+    source, versions = home.source(), home.warehouse.partition_versions()
+    schedule, checks = source.schedule(), None if checks is None else set(checks)
+    recompute = checks is None or "reproduced" in checks
     results = []
     for season in SEASONS:
         first, last = max(start, season.first_game), min(end, season.last_game)
         days = {table.name: days_between(lineage.partitions_of(table), first, last) for table in tables}
         if any(days.values()):
-            rows = read_season(home, season, last, tables, {})
+            rows = read_season(home, season, last, tables, {}, to_recompute=recompute)
             for table in tables:
                 if days[table.name]:
-                    evidence = evidence_of(table, season, days[table.name], rows, schedule, versions)
+                    again = made_again(table, days[table.name], source, rows) if recompute else None
+                    evidence = evidence_of(table, season, days[table.name], rows, schedule, versions, again=again)
                     results += quality.judge(evidence, checks)
     return quality.merge(results)
+
+
+def made_again(table: Table, days: Sequence[date], source: Source, rows: Rows) -> pd.DataFrame:
+    """What the formulas make of those of the days that the table has; the contract names keys that stand twice."""
+    there = set(rows[table.name][table.day])
+    stored_days = [day for day in days if pd.Timestamp(day) in there]
+    once = {name: frame.drop_duplicates(list(lineage.TABLES[name].key)) for name, frame in rows.items()}
+    return recomputed(table, stored_days, source, once) if stored_days else table.no_rows()
 
 
 def judge_run(
@@ -62,12 +81,23 @@ def judge_run(
     return quality.merge(results)
 
 
-def read_season(home: Home, season: Season, last: date, tables: Sequence[Table], known: Rows) -> Rows:
-    """The season's rows up to `last` of the tables and of those they are judged against; what is known is not read again."""
+def read_season(
+    home: Home, season: Season, last: date, tables: Sequence[Table], known: Rows, *, to_recompute: bool = False
+) -> Rows:
+    """The season's rows up to `last` of the tables and of those they are judged against; what is known is not read again.
+
+    To recompute them, also of those they read, from as far back as they look.
+    """
     upstream = [table for judged in tables for table in quality.UPSTREAM.get(judged.name, ()) if table.name not in known]
-    wanted = list({table.name: table for table in [*tables, *upstream]}.values())
-    read = home.warehouse.read_together([(table, season.first_game, last) for table in wanted])
-    return {**known, **{table.name: frame for table, frame in zip(wanted, read, strict=True)}}
+    reads = [read for judged in tables for read in READS[judged.name] if to_recompute and read.stream in lineage.TABLES]
+    wanted = {table.name: table for table in [*tables, *upstream, *(lineage.TABLES[read.stream] for read in reads)]}
+    long = {read.stream for read in reads if read.window is Window.LAST_YEAR}
+    starts = {
+        name: lineage.first_day_seen(Window.LAST_YEAR, season.first_game) if name in long else season.first_game
+        for name in wanted
+    }
+    frames = home.warehouse.read_together([(table, starts[name], last) for name, table in wanted.items()])
+    return {**known, **dict(zip(wanted, frames, strict=True))}
 
 
 def evidence_of(
@@ -78,16 +108,17 @@ def evidence_of(
     schedule: pd.DataFrame,
     versions: pd.DataFrame,
     *,
+    again: pd.DataFrame | None = None,
     just_published: bool = False,
 ) -> Evidence:
     """The evidence of a table on days of a season."""
 
     def of_season(wanted: Table) -> pd.DataFrame:
-        frame = rows.get(wanted.name, wanted.no_rows())
+        frame = rows[wanted.name] if wanted.name in rows else wanted.no_rows()
         return frame[frame[wanted.day] >= pd.Timestamp(season.first_game)]
 
     def of_days(wanted: Table) -> pd.DataFrame:
-        frame = rows.get(wanted.name, wanted.no_rows())
+        frame = rows[wanted.name] if wanted.name in rows else wanted.no_rows()
         return frame[frame[wanted.day].isin([pd.Timestamp(day) for day in days])]
 
     return Evidence(
@@ -98,7 +129,10 @@ def evidence_of(
         versions=versions[versions["table_name"] == table.qualified_name],
         slate=of_days(UPCOMING_PLAYER_GAME_CONTEXT),
         player_games=of_season(PLAYER_GAME_SUMMARY),
+        team_context=of_days(UPCOMING_TEAM_GAME_CONTEXT),
+        defenses=of_days(TEAM_DEFENSE_ZONE_ANALYSIS),
         zones=of_days(PLAYER_SHOT_ZONE_ANALYSIS),
         factors=of_days(PLAYER_COMPOSITE_FACTORS),
+        recomputed=again,
         just_published=just_published,
     )
