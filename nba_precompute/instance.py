@@ -16,6 +16,9 @@ from nba_precompute.home import DAGSTER_FOLDER, Home
 PROCESS_TAG = "nba_precompute/process"
 """Tag of the runs that a command makes in its own process."""
 
+UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+"""A command's run is made, says what it plans, and starts; a kill can come at any moment."""
+
 CLOCK_DRIFT_SECONDS = 2.0
 """By how much two looks at the same process's time of creation may differ: it is counted from boot, by a clock that is set."""
 
@@ -52,8 +55,8 @@ def is_alive(process: str) -> bool:
 
 
 def end_runs_of_dead_processes(instance: dg.DagsterInstance) -> None:
-    """Record as failed what a killed command left as started: it would hold the warehouse's pool and queue the UI's runs."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])):
+    """Record as failed what a killed command left behind: started, it would hold the pool and queue the UI's runs."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
         if process is not None and not is_alive(process):
             instance.report_run_failed(

@@ -16,15 +16,17 @@ from datetime import date, timedelta
 
 import dagster as dg
 import pandas as pd
+import psutil
 import pytest
 from alembic.runtime.migration import HeadMaintainer
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
 from nba_precompute.backfill import days_to_make, next_runs
 from nba_precompute.coverage import MISSING, STALE, THERE
+from nba_precompute.definitions import build_definitions
 from nba_precompute.event_log import BatchedSqliteEventLogStorage
 from nba_precompute.home import DAGSTER_FOLDER, Home
-from nba_precompute.instance import instance_of
+from nba_precompute.instance import PROCESS_TAG, UNFINISHED, end_runs_of_dead_processes, instance_of, this_process
 from nba_precompute.storage import Publication, WarehouseBusy
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.storage.duckdb import DuckDBWarehouse
@@ -281,6 +283,26 @@ def test_a_day_is_asked_for_again_only_where_what_it_reads_has_changed_since():
 
 
 # ------------------------------------------------------------------------------------------------------ two commands
+
+
+def test_a_command_ends_the_runs_of_a_dead_one_and_no_others(tmp_path):
+    """At any moment of theirs: before the first step, too."""
+    dead = forked.Process(target=time.sleep, args=(60,))
+    dead.start()
+    of_dead = f"{dead.pid}@{psutil.Process(dead.pid).create_time():.2f}"
+    with instance_of(Home(tmp_path)) as instance:
+        job = build_definitions(Home(tmp_path)).resolve_implicit_global_asset_job_def()
+        runs = [
+            instance.create_run_for_job(job, status=status, tags={PROCESS_TAG: process})
+            for process in (of_dead, this_process())
+            for status in UNFINISHED
+        ]
+        end_runs_of_dead_processes(instance)
+        assert [instance.get_run_by_id(run.run_id).status for run in runs] == UNFINISHED * 2
+        dead.kill()
+        dead.join()
+        end_runs_of_dead_processes(instance)
+        assert [instance.get_run_by_id(run.run_id).status for run in runs] == [dg.DagsterRunStatus.FAILURE] * 3 + UNFINISHED
 
 
 def without_settings(environment):
