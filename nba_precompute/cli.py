@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,13 +17,25 @@ import dagster as dg
 import pandas as pd
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as Grid
 
 from nba_precompute import game_days
 from nba_precompute.assets import TABLES
 from nba_precompute.backfill import MODE_TAG, SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
-from nba_precompute.coverage import GAP, MISSING, STALE, SourceState, is_complete, look_at_source, summary, survey
+from nba_precompute.coverage import (
+    GAP,
+    MISSING,
+    STALE,
+    THERE,
+    SourceState,
+    game_days_so_far,
+    is_complete,
+    look_at_source,
+    summary,
+    survey,
+)
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home
 from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, instance_of, serve_ui, this_process
@@ -36,6 +48,9 @@ SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
 
 DAYS_NAMED = 12
 """Missing days of a table that the terminal names; `status --json` names all."""
+
+REASONS_NAMED = 5
+"""Reasons for a day that the terminal names."""
 
 TERMINAL_WIDTH = None if sys.stdout.isatty() else 120
 """A pipe or a file has no width; the coverage table needs this much."""
@@ -57,7 +72,7 @@ def main() -> None:
         wrong.show()
         sys.exit(COULD_NOT_RUN)
     except (RawDataError, WarehouseError, game_days.CalendarError) as wrong:
-        errors.print(f"[red]Could not run:[/red] {wrong}")
+        errors.print(f"[red]Could not run:[/red] {escape(str(wrong))}")
         sys.exit(COULD_NOT_RUN)
     except (KeyboardInterrupt, click.Abort):
         errors.print("Interrupted. What was published stays; the same command goes on with the rest.")
@@ -124,9 +139,11 @@ def backfill(
             after = survey(home, instance, state, wanted)
             print_coverage(f"After {time.monotonic() - started:.0f} s", after)
     for failure in failures:
-        errors.print(f"[red]{failure}[/red]")
+        errors.print(f"[red]{escape(failure)}[/red]")
     name_what_is_missing(after)
-    raise click.exceptions.Exit(0 if is_complete(after) else SOMETHING_MISSING)
+    name_games_off_the_calendar(state)
+    say_what_to_correct(after, state)
+    raise click.exceptions.Exit(exit_code(after, state))
 
 
 @cli.command()
@@ -148,7 +165,8 @@ def status(raw: Path | None, start: str | None, end: str | None, tables: str | N
     else:
         print_coverage("Status", found)
         name_what_is_missing(found)
-    raise click.exceptions.Exit(0 if is_complete(found) else SOMETHING_MISSING)
+        name_games_off_the_calendar(state)
+    raise click.exceptions.Exit(exit_code(found, state))
 
 
 @cli.command()
@@ -198,15 +216,18 @@ def announce(home: Home) -> None:
 def source_state(home: Home, start: str | None, end: str | None) -> SourceState:
     """The source over the days asked for: its own first and last day where nothing was typed."""
     source = home.source()
-    days = source.days_with_box_scores()
+    known = game_days_so_far()
+    days = [day for day in source.days_with_box_scores() if day in known]
     if not days:
-        raise RawDataError(f"{source.name} has no box scores at all. Give another folder with --raw.")
-    today = game_days.today_in_new_york()
+        raise RawDataError(
+            f"{source.name} has no box score on a game day from {min(known)} to {max(known)}. Give another folder with --raw, "
+            f"or add its seasons with `{game_days.CALENDAR_COMMAND}`."
+        )
     first = parse_day("--start", start) if start else days[0]
-    last = min(parse_day("--end", end) if end else days[-1], today)
+    last = min(parse_day("--end", end) if end else days[-1], game_days.today_in_new_york())
     if not game_days.days_between(game_days.game_days, first, last):
         raise click.ClickException(f"there is no game day from {first} to {last}.")
-    return look_at_source(source, first, last)
+    return look_at_source(source, first, last, searched=(first if start else date.min, last if end else date.max))
 
 
 def parse_day(option: str, typed: str) -> date:
@@ -287,21 +308,59 @@ def print_coverage(title: str, found: pd.DataFrame) -> None:
     console.print(grid)
 
 
+def exit_code(found: pd.DataFrame, state: SourceState) -> int:
+    """0 where every day of every table is there, and the source has no game that no table can have."""
+    return 0 if is_complete(found) and not state.off_the_calendar else SOMETHING_MISSING
+
+
 def name_what_is_missing(found: pd.DataFrame) -> None:
     """Name the days that are not there, by table; those for which the source cannot be trusted with the reason."""
     can_be_made = found[found["reason"].isna()]
-    for state, words in ((MISSING, "missing"), (STALE, "stale")):
-        for table, rows in can_be_made[can_be_made["state"] == state].groupby("table", sort=False):
+    for label, words in ((MISSING, "missing"), (STALE, "stale")):
+        for table, rows in can_be_made[can_be_made["state"] == label].groupby("table", sort=False):
             named = ", ".join(str(day) for day in rows["day"].head(DAYS_NAMED))
             more = f" and {len(rows) - DAYS_NAMED} more" if len(rows) > DAYS_NAMED else ""
             console.print(f"{words}: {table} {named}{more}")
-    for state, words in ((GAP, "not published"), (STALE, "left as it was")):
-        untrusted = found[(found["state"] == state) & found["reason"].notna()]
-        for (day, reasons), rows in untrusted.groupby(["day", "reason"], sort=True):
-            tables = ", ".join(rows["table"])
-            console.print(f"{state}: {day} of {tables}, {words} because the source cannot be trusted there:")
-            for reason in reasons.splitlines():
-                console.print(f"  {reason}")
+    for label, words in ((GAP, "not published"), (STALE, "left as it was")):
+        untrusted = found[(found["state"] == label) & found["reason"].notna()]
+        name_with_reasons(
+            {
+                f"{label}: {day} of {', '.join(rows['table'])}, {words} because the source cannot be trusted there:": reasons
+                for (day, reasons), rows in untrusted.groupby(["day", "reason"], sort=True)
+            }
+        )
+
+
+def name_games_off_the_calendar(state: SourceState) -> None:
+    """Name the days of which the source has games and no table can have rows, with the reason."""
+    name_with_reasons(
+        {f"off the calendar: {day}, in no table:": reasons for day, reasons in sorted(state.off_the_calendar.items())}
+    )
+
+
+def name_with_reasons(reasons_of: Mapping[str, str]) -> None:
+    """Print each day's sentence and its first reasons below it."""
+    for sentence, reasons in list(reasons_of.items())[:DAYS_NAMED]:
+        console.print(sentence)
+        lines = reasons.splitlines()
+        for line in lines[:REASONS_NAMED]:
+            console.print(f"  {line}", markup=False)
+        if len(lines) > REASONS_NAMED:
+            console.print("  and more; `nba-precompute status --json` names them")
+    if len(reasons_of) > DAYS_NAMED:
+        console.print(f"and {len(reasons_of) - DAYS_NAMED} more such days; `nba-precompute status --json` names them")
+
+
+def say_what_to_correct(found: pd.DataFrame, state: SourceState) -> None:
+    """One sentence on what the source keeps from being made, for whoever reads errors alone."""
+    untrusted = found[(found["state"] != THERE) & found["reason"].notna()]
+    reasons = {**dict(zip(untrusted["day"], untrusted["reason"], strict=True)), **state.off_the_calendar}
+    if reasons:
+        first_reason = reasons[min(reasons)].splitlines()[0]
+        errors.print(
+            f"[red]{len(reasons)} days cannot be made from this source, first[/red] {escape(first_reason)}. "
+            "Then run the same command again."
+        )
 
 
 def as_document(home: Home, state: SourceState, found: pd.DataFrame) -> dict[str, object]:
@@ -312,12 +371,13 @@ def as_document(home: Home, state: SourceState, found: pd.DataFrame) -> dict[str
         "source": state.source.name,
         "start": str(state.start),
         "end": str(state.end),
-        "complete": is_complete(found),
+        "complete": exit_code(found, state) == 0,
         "tables": summary(found).to_dict("records"),
         "days": [
             {"table": row.table, "day": str(row.day), "state": row.state, "reason": row.reason}
             for row in absent.itertuples(index=False)
         ],
+        "off_the_calendar": [{"day": str(day), "reason": reason} for day, reason in sorted(state.off_the_calendar.items())],
     }
 
 

@@ -13,13 +13,16 @@ import pandas as pd
 
 from nba_precompute import lineage
 from nba_precompute.assets import SUMMARY_TABLES
-from nba_precompute.game_days import days_between, eligible_days, game_days, season_of
+from nba_precompute.game_days import days_between, days_of, eligible_days, game_days, season_of, today_in_new_york
 from nba_precompute.home import Home
 from nba_precompute.lineage import READS, partitions_of
-from nba_precompute.materialization import problems_of_days, published_hashes, unscheduled_days
-from nba_precompute.sources import Source
+from nba_precompute.materialization import problems_in_words, problems_of_days, published_hashes, unscheduled_days
+from nba_precompute.sources import Source, layout, trust
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import DAYS_AGAINST_OPPONENT
+
+FEW_DAYS = 20
+"""Days that are read one by one; more are read in one go, with all days between them."""
 
 THERE, MISSING, STALE, GAP = "there", "missing", "stale", "gap"
 """GAP: missing, and the source's games of the day cannot be trusted, so that it stays missing."""
@@ -29,7 +32,8 @@ THERE, MISSING, STALE, GAP = "there", "missing", "stale", "gap"
 class SourceState:
     """The source as it is: hashes of its days and the days that cannot be trusted, read once for many looks.
 
-    `problems` keep the game summaries of a day from being made; `unscheduled`, which are among them, every table.
+    `problems` keep the game summaries of a day from being made; `unscheduled`, which are among them, every table. Days
+    `off_the_calendar` have games in the source and are days of no table.
     """
 
     source: Source
@@ -38,21 +42,55 @@ class SourceState:
     hashes: Mapping[str, pd.Series]
     problems: Mapping[date, str] = field(default_factory=dict)
     unscheduled: Mapping[date, str] = field(default_factory=dict)
+    off_the_calendar: Mapping[date, str] = field(default_factory=dict)
 
 
-def look_at_source(source: Source, start: date, end: date) -> SourceState:
-    """Read and check all raw games that tables of `start` to `end` can see."""
+def look_at_source(source: Source, start: date, end: date, searched: tuple[date, date] | None = None) -> SourceState:
+    """Read and check all raw games that tables of `start` to `end` can see.
+
+    Games off the calendar are looked for in the days `searched`, by default the same.
+    """
     earliest = start - timedelta(days=DAYS_AGAINST_OPPONENT)
     streams = sorted({read.stream for reads in READS.values() for read in reads if read.stream.startswith("raw_")})
     days = days_between(game_days, start, end)
+    off_the_calendar = problems_off_the_calendar(source, *(searched or (start, end)))
+    known = game_days_so_far()
+    hashes = lineage.raw_hashes(source, streams, earliest, end)
+    problems = problems_of_days(source, days) if days else {}
+    for day in set(off_the_calendar) & set(days):
+        problems[day] = "\n".join([*problems.get(day, "").splitlines(), off_the_calendar[day]])
     return SourceState(
         source,
         start,
         end,
-        lineage.raw_hashes(source, streams, earliest, end),
-        problems_of_days(source, days) if days else {},
+        hashes,
+        problems,
         unscheduled_days(source, days_between(eligible_days, start, end)),
+        {day: words for day, words in off_the_calendar.items() if day not in known},
     )
+
+
+def game_days_so_far() -> set[date]:
+    """Every game day of the calendar up to today."""
+    return {day for day in days_of(game_days) if day <= today_in_new_york()}
+
+
+def problems_off_the_calendar(source: Source, start: date, end: date) -> dict[date, str]:
+    """Problems of games that the source dates on days that no table has: for those days, and for the games' own."""
+    known = game_days_so_far()
+    found = []
+    for file, days, read in (
+        (layout.BOX_SCORES, source.days_with_box_scores(), source.box_scores),
+        (layout.SHOTS, source.days_with_shots(), source.shots),
+    ):
+        unknown = [day for day in days if start <= day <= end and day not in known]
+        # mostly a few Cup finals, years apart
+        spans = [(day, day) for day in unknown] if len(unknown) <= FEW_DAYS else [(unknown[0], unknown[-1])]
+        for first, last in spans:
+            rows = read(first, last)
+            rows = rows[rows["game_date"].isin([pd.Timestamp(day) for day in unknown])]
+            found.append(trust.games_off_the_calendar(file, rows, source.schedule()))
+    return problems_in_words(pd.concat(found)) if found else {}
 
 
 def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables: Sequence[Table]) -> pd.DataFrame:

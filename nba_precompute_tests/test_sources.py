@@ -146,13 +146,23 @@ def test_a_game_day_on_which_the_schedule_has_only_games_that_do_not_count_is_na
 
 def test_games_off_the_calendar_are_named_once_and_cup_finals_are_not():
     rows = box(box_row(3, "LAL", game_id="0062100001"))
-    [problem] = [
-        trust.describe(problem)
-        for _, problem in trust.games_off_the_calendar(layout.BOX_SCORES, rows.drop(columns="team")).iterrows()
-    ]
+    found = trust.games_off_the_calendar(layout.BOX_SCORES, rows, SCHEDULE)
+    [problem] = [trust.describe(problem) for _, problem in found.iterrows()]
     assert problem.startswith(
         "player_box_scores.parquet: 2021-10-19, game 0022100001, column game_date: the calendar has no game"
     )
+
+
+def test_a_row_dated_on_another_day_makes_the_day_of_its_game_untrusted_too():
+    """The day would be published without the row."""
+    one_too_late = box().assign(game_date=[DAY, DAY + pd.Timedelta(days=1)])
+    found = trust.problems_by_day([DAY, DAY + pd.Timedelta(days=1)], one_too_late, SHOTS, SCHEDULE)
+    assert [trust.describe(problem).split(": ", 1)[1] for _, problem in found[found["column"] == "game_date"].iterrows()] == [
+        "2021-10-19, game 0022100001, column game_date: the file has rows of it on 2021-10-20; correct their date or the schedule's",
+        "2021-10-20, game 0022100001, column game_date: differs from schedule.parquet, which has 2021-10-19; correct one",
+    ]
+    off_the_calendar = trust.games_off_the_calendar(layout.BOX_SCORES, one_too_late[1:], SCHEDULE)
+    assert off_the_calendar["game_date"].tolist() == [DAY, DAY + pd.Timedelta(days=1)]
 
 
 @pytest.mark.parametrize(

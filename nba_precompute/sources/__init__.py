@@ -61,3 +61,7 @@ class Source(Protocol):
     def days_with_box_scores(self) -> Sequence[date]:
         """The days on which the source has box scores, in order."""
         ...
+
+    def days_with_shots(self) -> Sequence[date]:
+        """The days on which the source has shots, in order."""
+        ...

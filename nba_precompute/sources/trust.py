@@ -44,7 +44,7 @@ def problems_by_day(
     box = box_scores[box_scores["game_date"].isin(days)].reset_index(drop=True)
     taken = shots[shots["game_date"].isin(days)].reset_index(drop=True)
     schedule = schedule.reset_index(drop=True)
-    return _all(
+    found = _all(
         [
             *_empty_values(box, layout.BOX_SCORES),
             *_empty_values(taken, layout.SHOTS),
@@ -56,6 +56,7 @@ def problems_by_day(
             *_wrong_shots(taken, box, schedule),
         ]
     )
+    return found[found["game_date"].isin(days)].reset_index(drop=True)
 
 
 def days_without_games(days: Sequence[pd.Timestamp], schedule: pd.DataFrame) -> pd.DataFrame:
@@ -67,14 +68,17 @@ def days_without_games(days: Sequence[pd.Timestamp], schedule: pd.DataFrame) -> 
     return _all(_found(absent, layout.SCHEDULE, None, problem))
 
 
-def games_off_the_calendar(file: layout.RawFile, rows: pd.DataFrame) -> pd.DataFrame:
-    """A problem for each game that counts among rows that are dated on no game day of the calendar up to now."""
+def games_off_the_calendar(file: layout.RawFile, rows: pd.DataFrame, schedule: pd.DataFrame) -> pd.DataFrame:
+    """Problems of games that count among rows dated on no game day of the calendar up to now.
+
+    One for the day of the rows, and one for the day that the schedule has the game on, whose rows are not complete.
+    """
     games = rows[rows["game_id"].str[2].isin(GAME_TYPES)].drop_duplicates(["game_date", "game_id"]).assign(player_id=pd.NA)
     problem = (
-        "the calendar has no game day here, so the game counts nowhere; "
+        "the calendar has no game day here up to today, so no table has the game; "
         f"correct the date, or add the day with `{CALENDAR_COMMAND}`"
     )
-    return _all(_found(games, file, "game_date", problem))
+    return _all([*_found(games, file, "game_date", problem), *_dated_elsewhere(games, file, schedule)])
 
 
 def problems_of_file(file: layout.RawFile, rows: pd.DataFrame) -> pd.DataFrame:
@@ -250,7 +254,16 @@ def _not_as_scheduled(games: pd.DataFrame, file: layout.RawFile, schedule: pd.Da
             "game_date",
             f"differs from {layout.SCHEDULE.name}, which has " + days[moved.index].dt.date.astype(str) + "; correct one",
         ),
+        *_dated_elsewhere(games, file, schedule),
     ]
+
+
+def _dated_elsewhere(games: pd.DataFrame, file: layout.RawFile, schedule: pd.DataFrame) -> list[pd.DataFrame]:
+    """For the scheduled days of games (a row each) those that have rows on another day, so that the day lacks them."""
+    scheduled = games["game_id"].map(schedule.set_index("game_id")["game_date"])
+    moved = games[(games["game_date"] != scheduled) & scheduled.notna()]
+    problem = "the file has rows of it on " + moved["game_date"].dt.date.astype(str) + "; correct their date or the schedule's"
+    return _found(moved.assign(game_date=scheduled[moved.index]), file, "game_date", problem)
 
 
 def _missing_games(days: Sequence[pd.Timestamp], box: pd.DataFrame, schedule: pd.DataFrame) -> list[pd.DataFrame]:
