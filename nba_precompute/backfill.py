@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from itertools import count, takewhile
 from uuid import uuid4
 
@@ -67,6 +68,7 @@ def backfill_days(
     attempted: dict[tuple[str, date], str | None] = {}
     failures: list[str] = []
     made = 0
+    say = cache(logging.getLogger(__name__).warning)  # once, however many runs wait for the same process
     while True:
         to_make = days_to_make(survey(home, instance, state, tables), attempted, force)
         runs = next_runs(to_make)
@@ -76,7 +78,7 @@ def backfill_days(
         dates = len({day for _, day in attempted} | set(to_make["day"]))
         reads = dict(zip(zip(to_make["table"], to_make["day"], strict=True), to_make["reads"], strict=True))
         for run in runs:
-            with turn(home, say=logging.getLogger(__name__).warning) as waited:
+            with turn(home, say=say) as waited:
                 if waited:  # what was missing may be there by now
                     break
                 on_progress(run, made, total, dates)
