@@ -31,18 +31,21 @@ BATCHED_EVENTS = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_OBSERVATION,
     DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+    DagsterEventType.ASSET_CHECK_EVALUATION,
 }
-"""What Dagster sends in batches. None of them changes the status of a run, which the parent mirrors in the index."""
+"""What Dagster sends in batches, and the evaluations of checks, which it sends one by one. None of them changes the status of a
+run, which the parent mirrors in the index."""
 
 INSERT_EVENTS = SqlEventLogStorageTable.insert()
 INSERT_EVENTS_FOR_IDS = INSERT_EVENTS.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
 
 
-class _OpenTransactions(threading.local):
-    """This thread's open transactions, by database."""
+class _OfThread(threading.local):
+    """This thread's open transactions, by database, and the evaluations of checks that wait for the end of their batch."""
 
     def __init__(self) -> None:
         self.by_shard: dict[str, Connection] = {}
+        self.evaluations: list[EventLogEntry] = []
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
@@ -61,7 +64,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         """Open the databases in `base_dir`, and switch batches on in this process unless the environment has a batch size."""
         os.environ.setdefault(BATCH_SIZE_VARIABLE, DEFAULT_BATCH_SIZE)
-        self._open = _OpenTransactions()
+        self._open = _OfThread()
         super().__init__(base_dir, inst_data)
         # a batch has both databases open at once, and a thread must not wait for itself
         self._db_lock = threading.RLock()  # type: ignore[assignment]
@@ -85,15 +88,32 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 del self._open.by_shard[shard]
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store one event, in the parent's way."""
+        """Store one event, in the parent's way; evaluations of a step's checks wait for its next event, and go as one batch.
+
+        A step always has a next event, if only that of its end. Killed before, the checks stay planned, as if not evaluated yet.
+        """
+        if is_evaluation_in_a_step(event):
+            if self._open.evaluations and not are_of_one_batch([*self._open.evaluations, event]):
+                self._store_evaluations()
+            self._open.evaluations.append(event)
+            return
+        self._store_evaluations()
         super().store_event(without_check_partitions(event))
+
+    def _store_evaluations(self) -> None:
+        waiting, self._open.evaluations = self._open.evaluations, []
+        if waiting:
+            self._write(waiting)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store all events or none; those that Dagster does not batch go one by one, in the parent's way."""
-        if not are_of_one_batch(events):
+        self._store_evaluations()
+        if are_of_one_batch(events):
+            self._write([without_check_partitions(event) for event in events])
+        else:
             super().store_event_batch(events)
-            return
-        events = [without_check_partitions(event) for event in events]
+
+    def _write(self, events: Sequence[EventLogEntry]) -> None:
         rows = [self._event_to_row(event) for event in events]
         # left first, the shard commits first
         with self.index_connection() as index, self.run_connection(events[0].run_id) as shard:
@@ -113,6 +133,11 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 def are_of_one_batch(events: Sequence[EventLogEntry]) -> bool:
     """Whether the events are of one run and of types that Dagster sends in batches."""
     return len({event.run_id for event in events}) == 1 and {event.dagster_event_type for event in events} <= BATCHED_EVENTS
+
+
+def is_evaluation_in_a_step(event: EventLogEntry) -> bool:
+    """Whether the event is what a step of a run found by a check; one that is reported from outside has no next event."""
+    return event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION and event.step_key is not None
 
 
 def without_check_partitions(event: EventLogEntry) -> EventLogEntry:
