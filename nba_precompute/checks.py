@@ -52,10 +52,11 @@ def check_result(table: str, check: str, results: Sequence[Result]) -> dg.AssetC
     `percent_good`, `failing_days` and `denominator` are numbers, so that the UI plots them over time.
     """
     worst = min(results, key=lambda result: (result.passed, result.value - result.threshold))
+    several = len(results) > 1 or worst.column is not None
     days = sorted({day for result in results for day in result.days})
     named = ", ".join(str(day) for day in days[:DAYS_NAMED])
     more = f" and {len(days) - DAYS_NAMED} more" if len(days) > DAYS_NAMED else ""
-    about = f" of {worst.column}" if worst.column else ""
+    about = f" of {what_of(worst, table)}" if several else ""
     return dg.AssetCheckResult(
         asset_key=table,
         check_name=check,
@@ -71,20 +72,25 @@ def check_result(table: str, check: str, results: Sequence[Result]) -> dg.AssetC
             "denominator": worst.denominator,
             "failing_days": len(days),
             **({"days": named + more, "what_to_do": dg.MetadataValue.md(worst.remedy)} if days else {}),
-            **({"by_column": by_column(results)} if worst.column else {}),
+            **({"by_column": by_column(results, table)} if several else {}),
             **({"where_to_look": as_table(worst)} if days and len(worst.worst) else {}),
         },
     )
 
 
-def by_column(results: Sequence[Result]) -> dg.TableMetadataValue:
+def what_of(result: Result, table: str) -> str:
+    """What a result is about: its column, with its table where that is not the check's own."""
+    return ".".join(part for part in (result.table if result.table != table else None, result.column) if part)
+
+
+def by_column(results: Sequence[Result], table: str) -> dg.TableMetadataValue:
     """The numbers of the worst columns."""
     worst_first = sorted(results, key=lambda result: (result.passed, result.value - result.threshold))
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
                 {
-                    "column": result.column or "",
+                    "column": what_of(result, table),
                     "percent_good": round(result.value, 3),
                     "threshold": result.threshold,
                     "denominator": result.denominator,
