@@ -4,6 +4,7 @@ Each row's games are found by two binary searches in one sorted array of (player
 never among them. For the rules of `quality`, never for a table.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -61,6 +62,12 @@ class Past:
 
     def _series(self, values: np.ndarray) -> pd.Series:
         return pd.Series(values.astype("float64"), self.index)
+
+
+def rows_on(rows: pd.DataFrame, day: str, days: Sequence[pd.Timestamp] | pd.DatetimeIndex) -> pd.DataFrame:
+    """The rows of the days; the rows themselves where all are meant, as a copy of half a million costs more than to ask."""
+    wanted = rows[day].isin(days)
+    return rows if wanted.all() else rows[wanted]
 
 
 def past_of(rows: pd.DataFrame, day: str, games: pd.DataFrame, by: str) -> Past:

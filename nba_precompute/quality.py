@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from pandera.errors import SchemaErrors
 
-from nba_precompute.past_games import past_of
+from nba_precompute.past_games import past_of, rows_on
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.tables import columns, windows
 from nba_precompute.tables.columns import Table
@@ -153,10 +153,9 @@ class Evidence:
     """What is known of one table on days of one season.
 
     `days` are those that should be there, `season_to_date` the stored rows from the season's start to the last of them, `schedule`
-    all games of the season, `versions` the table's published versions of the days. `slate` (upcoming_player_game_context of the
-    days) and `player_games` (player_game_summary, season to date and on the days) are what rows are counted against;
-    `team_context`, `defenses`, `zones` and `factors` are the upstream rows of the days. Each is needed for the tables that
-    `UPSTREAM` names. `recomputed` is what the formulas make of the days now; None where nobody asked them. `just_published` says
+    all games of the season, `versions` the table's published versions of the days. `against` holds, by name, the rows of the days
+    of the tables that `UPSTREAM` names, of player_game_summary the season to date and the days. `recomputed` is what the formulas
+    make of the days now; None where nobody asked them. `just_published` says
     that the contract was held a moment ago, by publication.
     """
 
@@ -165,14 +164,19 @@ class Evidence:
     season_to_date: pd.DataFrame
     schedule: pd.DataFrame
     versions: pd.DataFrame
-    slate: pd.DataFrame = field(default_factory=UPCOMING_PLAYER_GAME_CONTEXT.no_rows)
-    player_games: pd.DataFrame = field(default_factory=PLAYER_GAME_SUMMARY.no_rows)
-    team_context: pd.DataFrame = field(default_factory=UPCOMING_TEAM_GAME_CONTEXT.no_rows)
-    defenses: pd.DataFrame = field(default_factory=TEAM_DEFENSE_ZONE_ANALYSIS.no_rows)
-    zones: pd.DataFrame = field(default_factory=PLAYER_SHOT_ZONE_ANALYSIS.no_rows)
-    factors: pd.DataFrame = field(default_factory=PLAYER_COMPOSITE_FACTORS.no_rows)
+    against: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     recomputed: pd.DataFrame | None = None
     just_published: bool = False
+
+    @property
+    def player_games(self) -> pd.DataFrame:
+        """player_game_summary, season to date and on the days."""
+        return self.against[PLAYER_GAME_SUMMARY.name]
+
+    @property
+    def slate(self) -> pd.DataFrame:
+        """upcoming_player_game_context of the days."""
+        return self.against[UPCOMING_PLAYER_GAME_CONTEXT.name]
 
     @cached_property
     def timestamps(self) -> pd.DatetimeIndex:
@@ -182,12 +186,7 @@ class Evidence:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The table's rows of the days."""
-        return self.season_to_date[self.season_to_date[self.table.day].isin(self.timestamps)].reset_index(drop=True)
-
-    @cached_property
-    def hashes(self) -> pd.Series:
-        """The content hash of each day's rows as they are stored."""
-        return hash_days(self.rows, self.table.day, self.table.columns)
+        return rows_on(self.season_to_date, self.table.day, self.timestamps).reset_index(drop=True)
 
     @cached_property
     def games(self) -> pd.DataFrame:
@@ -411,9 +410,10 @@ def contract(evidence: Evidence) -> Result:
 
 def content_hash(evidence: Evidence) -> Result:
     """What is stored is what was published: each day's rows have the hash that was kept with them, and no day is without one."""
+    stored = hash_days(evidence.rows, evidence.table.day, evidence.table.columns)
     kept = evidence.versions.set_index("day")["content_hash"]
     kept = kept[kept.index.isin(evidence.timestamps)]
-    both = pd.DataFrame({"stored": evidence.hashes, "published": kept})
+    both = pd.DataFrame({"stored": stored, "published": kept})
     return counted(
         evidence,
         "content_hash",
@@ -486,7 +486,9 @@ def asked_of(evidence: Evidence, column: str) -> pd.Series:
             return pd.Series(True, rows.index)
         case PLAYER_COMPOSITE_FACTORS.name:
             keys = {"analysis_date": "analysis_date", "player_id": "player_id"}
-            sample = looked_up(rows, keys, evidence.zones, ["games_in_sample_10"])["games_in_sample_10"]
+            sample = looked_up(rows, keys, evidence.against[PLAYER_SHOT_ZONE_ANALYSIS.name], ["games_in_sample_10"])[
+                "games_in_sample_10"
+            ]
             return (sample >= JUDGED_FROM_GAMES).fillna(False).astype(bool)
         case _:
             return (rows["games_in_sample"] >= JUDGED_FROM_GAMES).astype(bool)
@@ -531,9 +533,12 @@ RowRule = Callable[[pd.DataFrame, Evidence], pd.Series]
 
 def near(left: pd.Series, right: pd.Series | float) -> pd.Series:
     """Equal but for the last bits; a missing value equals a missing value alone."""
-    left = left.astype("float64")
-    right = right.astype("float64") if isinstance(right, pd.Series) else pd.Series(right, left.index)
-    return ((left - right).abs() <= IDENTITY_TOLERANCE * right.abs().clip(lower=1)) | (left.isna() & right.isna())
+    one = left.to_numpy("float64", na_value=np.nan)
+    other = right.to_numpy("float64", na_value=np.nan) if isinstance(right, pd.Series) else np.full(len(left), right)
+    equal = (one == other) | (np.isnan(one) & np.isnan(other))
+    if not equal.all():
+        equal |= np.abs(one - other) <= IDENTITY_TOLERANCE * np.maximum(np.abs(other), 1.0)
+    return pd.Series(equal, left.index)
 
 
 def true(flags: pd.Series) -> pd.Series:
@@ -542,12 +547,11 @@ def true(flags: pd.Series) -> pd.Series:
 
 
 def same(left: pd.Series, right: pd.Series) -> pd.Series:
-    """Whether values of any kind are equal; a missing value equals a missing value alone, and a missing flag is not set."""
-    if pd.api.types.is_bool_dtype(left.dtype):
-        return left.fillna(False).astype(bool) == right.astype("boolean").fillna(False).astype(bool)
-    if pd.api.types.is_numeric_dtype(left.dtype):
+    """Whether values of any kind are equal; a missing value equals a missing value alone."""
+    if pd.api.types.is_numeric_dtype(left.dtype):  # flags too
         return near(left, right)
-    return (left == right) | (left.isna() & right.isna())
+    equal = left.to_numpy() == right.to_numpy()
+    return pd.Series(equal | (left.isna() & right.isna()).to_numpy() if not equal.all() else equal, left.index)
 
 
 def looked_up(rows: pd.DataFrame, keys: Mapping[str, str], upstream: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
@@ -662,9 +666,11 @@ def copies_are_the_originals(rows: pd.DataFrame, evidence: Evidence) -> pd.Serie
     """What a row takes over from other tables is what these hold of the day."""
     kept = pd.Series(True, rows.index)
     for upstream, keys, names in COPIES[evidence.table.name]:
-        originals = looked_up(rows, keys, getattr(evidence, upstream), list(dict.fromkeys(names.values())))
+        originals = looked_up(rows, keys, evidence.against[upstream.name], list(dict.fromkeys(names.values())))
         for name, original in names.items():
-            kept &= same(rows[name], originals[original])
+            found = originals[original]
+            # the flag of a row that is not there is not set
+            kept &= same(rows[name], found.fillna(False) if original == "production_ready" else found)
     return kept
 
 
@@ -732,7 +738,9 @@ def ready_as_the_rule_says(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
         case PLAYER_COMPOSITE_FACTORS.name:
             ready = complete & rows["upstream_team_defense_ready"] & rows["upstream_shot_zone_ready"]
         case _:
-            factors = looked_up(rows, OF_PLAYER, evidence.factors, ["production_ready"])["production_ready"]
+            factors = looked_up(rows, OF_PLAYER, evidence.against[PLAYER_COMPOSITE_FACTORS.name], ["production_ready"])[
+                "production_ready"
+            ]
             ready = complete & factors.astype("boolean").fillna(False)
     return true(rows["production_ready"] == ready)
 
@@ -848,9 +856,12 @@ def scores_follow_their_inputs(rows: pd.DataFrame, evidence: Evidence) -> pd.Ser
 def rest_and_risk_are_the_contexts(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
     """rest_advantage is own days of rest less the opponent's, injury_risk follows from the player's status."""
     own, other = (
-        looked_up(rows, {"game_date": "game_date", side: "team_abbr"}, evidence.team_context, ["days_since_last_game"])[
-            "days_since_last_game"
-        ].astype("float64")
+        looked_up(
+            rows,
+            {"game_date": "game_date", side: "team_abbr"},
+            evidence.against[UPCOMING_TEAM_GAME_CONTEXT.name],
+            ["days_since_last_game"],
+        )["days_since_last_game"].astype("float64")
         for side in ("team_abbr", "opponent_team_abbr")
     )
     status = looked_up(rows, OF_PLAYER, evidence.slate, ["player_status"])["player_status"]
@@ -860,7 +871,9 @@ def rest_and_risk_are_the_contexts(rows: pd.DataFrame, evidence: Evidence) -> pd
 def shares_are_the_rates(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
     """pct_paint, pct_mid_range and pct_three are the shot-zone analysis' rates as fractions."""
     rates = [f"{zone}_rate_last_10" for zone in columns.ZONES]
-    found = looked_up(rows, {"game_date": "analysis_date", "player_id": "player_id"}, evidence.zones, rates)
+    found = looked_up(
+        rows, {"game_date": "analysis_date", "player_id": "player_id"}, evidence.against[PLAYER_SHOT_ZONE_ANALYSIS.name], rates
+    )
     shares = ["pct_paint", "pct_mid_range", "pct_three"]
     return pd.concat([near(100 * rows[share], found[rate]) for share, rate in zip(shares, rates, strict=True)], axis=1).all(
         axis=1
@@ -893,22 +906,26 @@ LOAD = [
 ]
 RATES = ["primary_scoring_zone", *(f"{zone}_rate_last_10" for zone in columns.ZONES)]
 
-COPIES: Mapping[str, Sequence[tuple[str, Mapping[str, str], Mapping[str, str]]]] = {
-    UPCOMING_PLAYER_GAME_CONTEXT.name: [("team_context", OF_TEAM, {name: name for name in GAME})],
+COPIES: Mapping[str, Sequence[tuple[Table, Mapping[str, str], Mapping[str, str]]]] = {
+    UPCOMING_PLAYER_GAME_CONTEXT.name: [(UPCOMING_TEAM_GAME_CONTEXT, OF_TEAM, {name: name for name in GAME})],
     PLAYER_COMPOSITE_FACTORS.name: [
-        ("slate", OF_PLAYER, {name: name for name in [*GAME, *LOAD]}),
-        ("team_context", OF_TEAM, {"team_pace_last_10": "team_pace_last_10"}),
-        ("team_context", OF_OPPONENT_TEAM, {"opponent_pace_last_10": "team_pace_last_10"}),
-        ("zones", OF_PLAYERS_ZONES, {**{name: name for name in RATES}, "upstream_shot_zone_ready": "production_ready"}),
+        (UPCOMING_PLAYER_GAME_CONTEXT, OF_PLAYER, {name: name for name in [*GAME, *LOAD]}),
+        (UPCOMING_TEAM_GAME_CONTEXT, OF_TEAM, {"team_pace_last_10": "team_pace_last_10"}),
+        (UPCOMING_TEAM_GAME_CONTEXT, OF_OPPONENT_TEAM, {"opponent_pace_last_10": "team_pace_last_10"}),
         (
-            "defenses",
+            PLAYER_SHOT_ZONE_ANALYSIS,
+            OF_PLAYERS_ZONES,
+            {**{name: name for name in RATES}, "upstream_shot_zone_ready": "production_ready"},
+        ),
+        (
+            TEAM_DEFENSE_ZONE_ANALYSIS,
             OF_OPPONENTS_DEFENSE,
             {**{f"opponent_{name}": name for name in VS_LEAGUE}, "upstream_team_defense_ready": "production_ready"},
         ),
     ],
     ML_FEATURE_STORE_V2.name: [
         (
-            "slate",
+            UPCOMING_PLAYER_GAME_CONTEXT,
             OF_PLAYER,
             {
                 **{name: name for name in [*GAME, "player_lookup", "team_abbr", "games_in_last_7_days"]},
@@ -917,7 +934,7 @@ COPIES: Mapping[str, Sequence[tuple[str, Mapping[str, str], Mapping[str, str]]]]
             },
         ),
         (
-            "team_context",
+            UPCOMING_TEAM_GAME_CONTEXT,
             OF_TEAM,
             {
                 "team_pace": "team_pace_last_10",
@@ -926,14 +943,14 @@ COPIES: Mapping[str, Sequence[tuple[str, Mapping[str, str], Mapping[str, str]]]]
             },
         ),
         (
-            "defenses",
+            TEAM_DEFENSE_ZONE_ANALYSIS,
             OF_OPPONENTS_DEFENSE,
             {"opponent_def_rating": "defensive_rating_last_15", "opponent_pace": "opponent_pace"},
         ),
-        ("factors", OF_PLAYER, {name: name for name in FACTORS}),
+        (PLAYER_COMPOSITE_FACTORS, OF_PLAYER, {name: name for name in FACTORS}),
     ],
 }
-"""What each table takes over unchanged: the evidence's rows it is in, where, and own name: the original's."""
+"""What each table takes over unchanged: from which table and row of it, and own name: the original's."""
 
 IDENTITIES: Mapping[str, Sequence[RowRule]] = {
     PLAYER_GAME_SUMMARY.name: [
@@ -1024,7 +1041,7 @@ def identities(evidence: Evidence) -> list[Result]:
                 threshold=ALL,
                 column=rule.__name__,
                 remedy=f"{rule.__doc__} Make the days again with --force; if it still fails, the formula is wrong.",
-                worst=broken[list(dict.fromkeys([day, *evidence.table.key]))].head(EXAMPLES_SHOWN),
+                worst=broken[keys_of(evidence.table)].head(EXAMPLES_SHOWN),
             )
         )
     return results
@@ -1035,13 +1052,9 @@ def reproduced(evidence: Evidence) -> list[Result]:
     if evidence.recomputed is None:
         return []
     table, stored = evidence.table, evidence.rows
-    there = stored[table.day].unique()
-    again = evidence.recomputed[evidence.recomputed[table.day].isin(there)]
-    hashes = hash_days(again, table.day, table.columns).reindex(evidence.hashes.index)
-    other = evidence.hashes.index[evidence.hashes != hashes]
-    differences = differences_of(table, stored[stored[table.day].isin(other)], again[again[table.day].isin(other)])
-    keys = list(dict.fromkeys([table.day, *table.key]))
-    rows = differences.drop_duplicates(keys)
+    again = evidence.recomputed[evidence.recomputed[table.day].isin(stored[table.day].unique())]
+    differences = differences_of(table, stored, again)
+    rows = differences.drop_duplicates(keys_of(table))
     return [
         counted(
             evidence,
@@ -1057,22 +1070,34 @@ def reproduced(evidence: Evidence) -> list[Result]:
     ]
 
 
+def keys_of(table: Table) -> list[str]:
+    """What names a row: the day and the key."""
+    return list(dict.fromkeys([table.day, *table.key]))
+
+
 def differences_of(table: Table, stored: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
     """A row for every value that differs, by key and column; of rows that only one side has, a row, of column NULL."""
-    keys = list(dict.fromkeys([table.day, *table.key]))
-    both = stored.drop_duplicates(keys).merge(
-        again, on=keys, how="outer", suffixes=("", " recomputed"), indicator=True, validate="one_to_one"
-    )
-    alone = both[both["_merge"] != "both"]
-    words = alone["_merge"].astype(str).map({"left_only": ("row", "no row"), "right_only": ("no row", "row")})
-    found = [alone[keys].assign(column=None, stored=words.str[0], recomputed=words.str[1])]
-    both = both[both["_merge"] == "both"]
+    keys = keys_of(table)
+    stored, again = stored.reset_index(drop=True), again.reset_index(drop=True)
+    found = []
+    if not stored[keys].equals(again[keys]):  # hardly ever, and it costs as much as all comparisons
+        left, right = stored[keys].drop_duplicates().reset_index(names="left"), again[keys].reset_index(names="right")
+        places = left.merge(right, on=keys, how="outer", validate="one_to_one")
+        surplus, absent = places[places["right"].isna()], places[places["left"].isna()]
+        found.append(surplus[keys].assign(column=None, stored="a row", recomputed="no row"))
+        found.append(absent[keys].assign(column=None, stored="no row", recomputed="a row"))
+        places = places.dropna(subset=["left", "right"]).astype({"left": "int64", "right": "int64"})
+        stored = stored.iloc[places["left"]].reset_index(drop=True)
+        again = again.iloc[places["right"]].reset_index(drop=True)
     for name in table.columns:
-        if name not in keys:
-            unlike = both[~same(both[name], both[f"{name} recomputed"]).astype(bool)]
-            values = {"stored": unlike[name], "recomputed": unlike[f"{name} recomputed"]}
-            found.append(unlike[keys].assign(column=name, **{side: value.astype("object") for side, value in values.items()}))
-    return pd.concat([part for part in found if len(part)] or found[:1], ignore_index=True)
+        unlike = ~same(stored[name], again[name])
+        if unlike.any():
+            values = {"stored": stored[name][unlike], "recomputed": again[name][unlike]}
+            found.append(
+                stored.loc[unlike, keys].assign(column=name, **{side: of.astype("object") for side, of in values.items()})
+            )
+    found = [part for part in found if len(part)]
+    return pd.concat(found, ignore_index=True) if found else stored[keys].head(0).assign(column=None)
 
 
 def played(evidence: Evidence) -> Result:
@@ -1207,6 +1232,7 @@ def grade(percent: float) -> str:
 # ------------------------------------------------------------------------------------------------------- all together
 
 UPSTREAM: Mapping[str, Sequence[Table]] = {
+    PLAYER_GAME_SUMMARY.name: [PLAYER_GAME_SUMMARY],
     TEAM_OFFENSE_GAME_SUMMARY.name: [PLAYER_GAME_SUMMARY],
     TEAM_DEFENSE_GAME_SUMMARY.name: [PLAYER_GAME_SUMMARY],
     UPCOMING_TEAM_GAME_CONTEXT.name: [PLAYER_GAME_SUMMARY],

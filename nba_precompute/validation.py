@@ -13,16 +13,12 @@ from nba_precompute import lineage, quality
 from nba_precompute.game_days import SEASONS, Season, days_between
 from nba_precompute.home import Home
 from nba_precompute.lineage import READS, Window
+from nba_precompute.past_games import rows_on
 from nba_precompute.quality import Evidence, Result
 from nba_precompute.recomputation import recomputed
 from nba_precompute.sources import Source
 from nba_precompute.tables.columns import Table
-from nba_precompute.tables.player_composite_factors import PLAYER_COMPOSITE_FACTORS
 from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY
-from nba_precompute.tables.player_shot_zone_analysis import PLAYER_SHOT_ZONE_ANALYSIS
-from nba_precompute.tables.team_defense_zone_analysis import TEAM_DEFENSE_ZONE_ANALYSIS
-from nba_precompute.tables.upcoming_player_game_context import UPCOMING_PLAYER_GAME_CONTEXT
-from nba_precompute.tables.upcoming_team_game_context import UPCOMING_TEAM_GAME_CONTEXT
 
 Rows = Mapping[str, pd.DataFrame]
 """Rows of tables, by name."""
@@ -46,20 +42,25 @@ def judge_home(
         days = {table.name: days_between(lineage.partitions_of(table), first, last) for table in tables}
         if any(days.values()):
             rows = read_season(home, season, last, tables, {}, to_recompute=recompute)
+            once = without_repeated_keys(rows) if recompute else {}
             for table in tables:
                 if days[table.name]:
-                    again = made_again(table, days[table.name], source, rows) if recompute else None
+                    again = made_again(table, days[table.name], source, once) if recompute else None
                     evidence = evidence_of(table, season, days[table.name], rows, schedule, versions, again=again)
                     results += quality.judge(evidence, checks)
     return quality.merge(results)
 
 
+def without_repeated_keys(rows: Rows) -> Rows:
+    """The rows as formulas take them; `contract` names the keys that stand twice."""
+    return {name: frame.drop_duplicates(list(lineage.TABLES[name].key)) for name, frame in rows.items()}
+
+
 def made_again(table: Table, days: Sequence[date], source: Source, rows: Rows) -> pd.DataFrame:
-    """What the formulas make of those of the days that the table has; the contract names keys that stand twice."""
-    there = set(rows[table.name][table.day])
+    """What the formulas make of those of the days that the table has."""
+    there = pd.DatetimeIndex(rows[table.name][table.day].unique())
     stored_days = [day for day in days if pd.Timestamp(day) in there]
-    once = {name: frame.drop_duplicates(list(lineage.TABLES[name].key)) for name, frame in rows.items()}
-    return recomputed(table, stored_days, source, once) if stored_days else table.no_rows()
+    return recomputed(table, stored_days, source, rows) if stored_days else table.no_rows()
 
 
 def judge_run(
@@ -114,25 +115,24 @@ def evidence_of(
     """The evidence of a table on days of a season."""
 
     def of_season(wanted: Table) -> pd.DataFrame:
-        frame = rows[wanted.name] if wanted.name in rows else wanted.no_rows()
+        frame = rows[wanted.name]
         return frame[frame[wanted.day] >= pd.Timestamp(season.first_game)]
 
-    def of_days(wanted: Table) -> pd.DataFrame:
-        frame = rows[wanted.name] if wanted.name in rows else wanted.no_rows()
-        return frame[frame[wanted.day].isin([pd.Timestamp(day) for day in days])]
-
+    against = {
+        upstream.name: (
+            of_season(upstream)
+            if upstream is PLAYER_GAME_SUMMARY
+            else rows_on(rows[upstream.name], upstream.day, [pd.Timestamp(day) for day in days])
+        )
+        for upstream in quality.UPSTREAM.get(table.name, ())
+    }
     return Evidence(
         table,
         days,
         season_to_date=of_season(table),
         schedule=schedule[schedule["season"] == season.name],
         versions=versions[versions["table_name"] == table.qualified_name],
-        slate=of_days(UPCOMING_PLAYER_GAME_CONTEXT),
-        player_games=of_season(PLAYER_GAME_SUMMARY),
-        team_context=of_days(UPCOMING_TEAM_GAME_CONTEXT),
-        defenses=of_days(TEAM_DEFENSE_ZONE_ANALYSIS),
-        zones=of_days(PLAYER_SHOT_ZONE_ANALYSIS),
-        factors=of_days(PLAYER_COMPOSITE_FACTORS),
+        against=against,
         recomputed=again,
         just_published=just_published,
     )
