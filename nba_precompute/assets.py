@@ -114,8 +114,10 @@ def cascade_asset(
             backfill_policy=BACKFILL_POLICY,
             pool=WAREHOUSE_POOL,
         )
-        def asset(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> Iterator[Made]:
-            yield from materialize(context, home, [table], lambda inputs: [(table, compute(inputs))])
+        def asset(
+            context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], mode: dg.ResourceParam[str]
+        ) -> Iterator[Made]:
+            yield from materialize(context, home, mode, [table], lambda inputs: [(table, compute(inputs))])
 
         return asset
 
@@ -139,7 +141,9 @@ SUMMARY_TABLES = [pgs.PLAYER_GAME_SUMMARY, togs.TEAM_OFFENSE_GAME_SUMMARY, tdgs.
     backfill_policy=BACKFILL_POLICY,
     pool=WAREHOUSE_POOL,
 )
-def game_summaries(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> Iterator[Made]:
+def game_summaries(
+    context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], mode: dg.ResourceParam[str]
+) -> Iterator[Made]:
     """What happened on the days: players, offences and defences of every game, published together."""
 
     def compute(inputs: Inputs) -> Frames:
@@ -152,7 +156,7 @@ def game_summaries(context: dg.AssetExecutionContext, home: dg.ResourceParam[Hom
             (tdgs.TEAM_DEFENSE_GAME_SUMMARY, defense),
         ]
 
-    yield from materialize(context, home, SUMMARY_TABLES, compute)
+    yield from materialize(context, home, mode, SUMMARY_TABLES, compute)
 
 
 @cascade_asset(

@@ -19,6 +19,8 @@ from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.coverage import MISSING, STALE, SourceState, partitions_of, survey
 from nba_precompute.game_days import contiguous_ranges
 from nba_precompute.home import Home
+from nba_precompute.lineage import READS, Read, Window
+from nba_precompute.production import BACKFILL, run_config_of
 from nba_precompute.tables.columns import Table
 from nba_precompute.turns import turn
 
@@ -59,6 +61,7 @@ def backfill_days(
     tags: dict[str, str],
     force: bool,
     on_progress: OnProgress,
+    mode: str = BACKFILL,
 ) -> list[str]:
     """Make every missing or stale day of `tables` (with `force` every day that the source can fill) within `state`.
 
@@ -83,9 +86,9 @@ def backfill_days(
                     break
                 on_progress(run, made, total, dates)
                 count_one = counting(on_progress, run, made, total, dates)
-                result = execute(definitions, instance, run, tags=tags, on_materialization=count_one)
+                result = execute(definitions, instance, run, tags=tags, on_materialization=count_one, mode=mode)
             made += run.partitions
-            attempted |= {(table.name, day): reads.get((table.name, day)) for table in run.tables for day in run.days}
+            attempted |= {(table, day): reads.get((table, day)) for table in tables_begun(run, result) for day in run.days}
             if not result.success:
                 failures += [failure_in_words(run, event) for event in result.all_events if event.is_step_failure]
 
@@ -97,8 +100,19 @@ def counting(on_progress: OnProgress, run: RangedRun, made: int, total: int, dat
 
 
 def days_to_make(found: pd.DataFrame, attempted: Mapping[tuple[str, date], str | None], force: bool) -> pd.DataFrame:
-    """Rows of the survey that ask to be made, can be, and were not asked for before, or are stale by what changed since."""
+    """Rows of the survey that ask to be made, can be, and were not asked for before, or are stale by what changed since.
+
+    A day is not asked for in vain: where what it reads of the same day was asked for and is still missing.
+    """
     wanted = found[found["reason"].isna() & (force | found["state"].isin([MISSING, STALE]))]
+    missing = set(found.loc[found["state"] == MISSING, ["table", "day"]].itertuples(index=False, name=None))
+    in_vain = {
+        (table, day)
+        for stream, day in missing & attempted.keys()
+        for table, reads in READS.items()
+        if Read(stream, Window.OWN_DAY) in reads
+    }
+    wanted = wanted.loc[[pair not in in_vain for pair in zip(wanted["table"], wanted["day"], strict=True)]]
     asked_before = pd.Series(
         [
             (table, day) in attempted and (state != STALE or attempted[table, day] == reads)
@@ -108,6 +122,13 @@ def days_to_make(found: pd.DataFrame, attempted: Mapping[tuple[str, date], str |
         bool,
     )
     return wanted[~asked_before].assign(may_run_along=lambda rows: force | (rows["state"] == MISSING))
+
+
+def tables_begun(run: RangedRun, result: dg.ExecuteInProcessResult) -> list[str]:
+    """The tables of a run whose turn came; those after a table that failed can still be made on its good days."""
+    begun = {event.step_key for event in result.all_events if event.event_type == dg.DagsterEventType.STEP_START}
+    of_cascade = [table.name for table in run.tables if table.name in begun]
+    return of_cascade or [table.name for table in run.tables]
 
 
 def next_runs(to_make: pd.DataFrame) -> list[RangedRun]:
@@ -145,6 +166,7 @@ def execute(
     *,
     tags: dict[str, str],
     on_materialization: Callable[[], None],
+    mode: str = BACKFILL,
 ) -> dg.ExecuteInProcessResult:
     """Make one run in this process, on the instance that the UI shows."""
     run_id = str(uuid4())
@@ -158,9 +180,9 @@ def execute(
         instance=instance,
         run_id=run_id,
         asset_selection=[dg.AssetKey(table.name) for table in run.tables],
-        run_config=QUIET,
+        run_config={**QUIET, **run_config_of(mode)},
         raise_on_error=False,
-        tags={RANGE_START_TAG: str(run.days[0]), RANGE_END_TAG: str(run.days[-1]), **tags},
+        tags={MODE_TAG: mode, RANGE_START_TAG: str(run.days[0]), RANGE_END_TAG: str(run.days[-1]), **tags},
     )
 
 

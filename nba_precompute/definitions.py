@@ -14,13 +14,35 @@ from dagster import _check as check
 from nba_precompute.assets import ASSETS
 from nba_precompute.game_days import warn_when_running_out
 from nba_precompute.home import DEFAULT_FOLDER, Home
+from nba_precompute.production import BACKFILL, MODE_RESOURCE, PRODUCTION
 from nba_precompute.turns import turn
 
 
 def build_definitions(home: Home) -> dg.Definitions:
     """The whole graph over one home."""
     # one process a run: starting one for each of its few steps takes longer than they do
-    return dg.Definitions(assets=ASSETS, resources={"home": in_turn(home)}, executor=dg.in_process_executor)
+    return dg.Definitions(
+        assets=ASSETS, resources={"home": in_turn(home), MODE_RESOURCE: mode_of_run}, executor=dg.in_process_executor
+    )
+
+
+@dg.resource(
+    config_schema=dg.Field(
+        dg.Enum(
+            "Mode",
+            [
+                dg.EnumValue(BACKFILL, description="Gaps and synthetic contexts are accepted."),
+                dg.EnumValue(PRODUCTION, description="A day must be captured, and its inputs must keep their ERROR checks."),
+            ],
+        ),
+        default_value=BACKFILL,
+        is_required=False,
+    ),
+    description="What the run accepts; it changes no value.",
+)
+def mode_of_run(context: dg.InitResourceContext) -> str:
+    """The mode that the run's config names."""
+    return str(context.resource_config)
 
 
 def in_turn(home: Home) -> dg.ResourceDefinition:

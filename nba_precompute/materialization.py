@@ -3,6 +3,7 @@
 Assets orchestrate through this module; no formula, no SQL and no reading of files stands here.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,10 +12,11 @@ from functools import cached_property
 import dagster as dg
 import pandas as pd
 
-from nba_precompute import checks, lineage, quality, validation
+from nba_precompute import checks, lineage, production, quality, validation
 from nba_precompute.game_days import season_of
 from nba_precompute.home import Home
 from nba_precompute.lineage import GAMES_OF_DAY, READS, Window
+from nba_precompute.production import PRODUCTION
 from nba_precompute.quality import Result
 from nba_precompute.sources import Source, trust
 from nba_precompute.storage import Publication
@@ -173,14 +175,30 @@ def missing_upstream(table: Table, days: Sequence[date], hashes: Mapping[str, pd
 
 
 def materialize(
-    context: dg.AssetExecutionContext, home: Home, tables: Sequence[Table], compute: Callable[[Inputs], Frames]
+    context: dg.AssetExecutionContext, home: Home, mode: str, tables: Sequence[Table], compute: Callable[[Inputs], Frames]
 ) -> Iterator[Made]:
     """Make the run's days of the selected tables and evaluate their selected checks; checks selected alone, over everything."""
     tables = [table for table in tables if dg.AssetKey(table.name) in context.selected_asset_keys]
     if tables:
-        yield from publish(context, inputs_of(home, tables[0], run_days(context)), tables, compute)
+        inputs = inputs_of(home, tables[0], run_days(context))
+        yield from publish(context, fit_for_production(inputs) if mode == PRODUCTION else inputs, tables, compute)
     else:
         yield from evaluate_everything(context, home)
+
+
+def fit_for_production(inputs: Inputs) -> Inputs:
+    """The inputs without the days that production mode refuses."""
+    kept = without(inputs, production.refused_by_source(inputs.table, inputs.days, inputs.source))
+    if not kept.days:
+        return kept
+    known = {name: frame for (name, _), frame in kept.published.items()}
+    return without(kept, production.refused_by_inputs(kept.home, kept.table, kept.days, kept.source.schedule(), known))
+
+
+def without(inputs: Inputs, refused: Mapping[date, str]) -> Inputs:
+    """The inputs with some of their days left out, for a reason."""
+    kept = [day for day in inputs.days if day not in refused]
+    return dataclasses.replace(inputs, days=kept, untrusted={**inputs.untrusted, **refused}) if refused else inputs
 
 
 def evaluate_everything(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
@@ -267,7 +285,7 @@ def reasons_in_words(untrusted: Mapping[date, str]) -> dg.MetadataValue:
 
 
 def metadata_by_day(table: Table, frame: pd.DataFrame, versions: pd.DataFrame) -> dict[str, dict[str, int | float | str]]:
-    """What Dagster records of each day, by partition key: rows, games, teams or players, share ready, content hash."""
+    """What Dagster records of each day, by partition key: rows, games, teams or players, share ready, hash, context's source."""
     hashes = versions[versions["table_name"] == table.qualified_name].set_index("day")["content_hash"]
     days = frame.groupby(table.day)
     numbers = {"dagster/partition_row_count": days.size()}
@@ -278,9 +296,12 @@ def metadata_by_day(table: Table, frame: pd.DataFrame, versions: pd.DataFrame) -
     by_day = pd.DataFrame(numbers)
     if "production_ready" in frame.columns:
         by_day["share_ready"] = days["production_ready"].mean()
+    words = pd.DataFrame({"content_hash": hashes.reindex(by_day.index)})
+    if "context_source" in frame.columns:
+        words["context_source"] = days["context_source"].first()
     return {
-        str(day.date()): {**{name: _number(value) for name, value in row.items()}, "content_hash": hashes[day]}
-        for day, row in zip(by_day.index, by_day.to_dict("records"), strict=True)
+        str(day.date()): {**{name: _number(value) for name, value in row.items()}, **of_day}
+        for day, row, of_day in zip(by_day.index, by_day.to_dict("records"), words.to_dict("records"), strict=True)
     }
 
 

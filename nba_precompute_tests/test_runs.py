@@ -16,6 +16,7 @@ from nba_precompute.game_days import days_between, eligible_days, game_days
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
 from nba_precompute.materialization import missing_upstream
+from nba_precompute.production import BACKFILL
 
 START, END = date(2023, 10, 24), date(2023, 11, 17)
 ELIGIBLE = days_between(eligible_days, START, END)
@@ -29,7 +30,7 @@ class Platform:
         self.home = Home(folder, raw)
         self.instance = instance_of(self.home)
 
-    def backfill(self, start=START, end=END, tables=TABLES, force=False):
+    def backfill(self, start=START, end=END, tables=TABLES, force=False, mode=BACKFILL):
         made = []
         failures = backfill_days(
             build_definitions(self.home),
@@ -40,13 +41,14 @@ class Platform:
             tags={},
             force=force,
             on_progress=lambda run, *_: made.append(run),
+            mode=mode,
         )
         runs = list(dict.fromkeys((tuple(table.name for table in run.tables), run.days[0], run.days[-1]) for run in made))
         return runs, failures
 
-    def run(self, tables, days):
+    def run(self, tables, days, mode=BACKFILL):
         run = RangedRun(tables, days)
-        return execute(build_definitions(self.home), self.instance, run, tags={}, on_materialization=lambda: None)
+        return execute(build_definitions(self.home), self.instance, run, tags={}, on_materialization=lambda: None, mode=mode)
 
     def survey(self, start=START, end=END):
         return survey(self.home, self.instance, look_at_source(self.home.source(), start, end), TABLES)
