@@ -62,10 +62,7 @@ def check_result(table: str, check: str, results: Sequence[Result]) -> dg.AssetC
         check_name=check,
         passed=not days,
         severity=SEVERITIES[worst.severity],
-        description=(
-            f"{worst.value:.2f} % of {worst.denominator:,}{about} are good; at least {worst.threshold:g} % a day must be."
-            + (f" {len(days)} days fail." if days else "")
-        ),
+        description=(f"{worst.in_words}{about}." + (f" {len(days)} {worst.per}s fail." if days else "")),
         metadata={
             "percent_good": worst.value,
             "threshold": worst.threshold,

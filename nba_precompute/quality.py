@@ -40,6 +40,8 @@ from nba_precompute.tables.upcoming_team_game_context import UPCOMING_TEAM_GAME_
 
 ERROR, WARN = "ERROR", "WARN"
 
+DAY, WINDOW = "day", "window"
+
 COMPLETE = 95.0
 """Percent of its games, teams or slate below which a day is an error (TABLES.md, Checks: coverage)."""
 
@@ -119,6 +121,9 @@ REGRESSION, DEGRADATION, OK, IMPROVEMENT = "REGRESSION", "DEGRADATION", "OK", "I
 
 REGRESSION_BELOW, DEGRADATION_BELOW, IMPROVEMENT_ABOVE = 90.0, 95.0, 105.0
 """Percent of the baseline (TABLES.md)."""
+
+SIZE_OF = "size of "
+"""How measures of a factor's mean absolute value begin."""
 
 FACTOR_HALVED, FACTOR_DOUBLED = 50.0, 200.0
 """Percent of the baseline's mean absolute value beyond which a factor regressed; with 90, half of the correct windows would be
@@ -223,7 +228,8 @@ class Result:
     """What one rule found.
 
     `value` is the percent of what was counted (`denominator`) that is good, over all days; `days` are those whose own percent is
-    below `threshold`, and the rule passes without one. `worst` shows where to look.
+    below `threshold`, and the rule passes without one. A rule that is judged `per` window has the value of the worst window, counts
+    windows, and names the last day of each failing one. `worst` shows where to look.
     """
 
     table: str
@@ -236,11 +242,18 @@ class Result:
     days: tuple[date, ...]
     remedy: str
     worst: pd.DataFrame = field(default_factory=pd.DataFrame, compare=False)
+    per: str = DAY
 
     @property
     def passed(self) -> bool:
         """Whether no day failed."""
         return not self.days
+
+    @property
+    def in_words(self) -> str:
+        """The number, what it is a share of, and what it must be."""
+        counted = f"the worst of {self.denominator}" if self.per == WINDOW else f"of {self.denominator:,}"
+        return f"{self.value:.2f} % good ({counted}), at least {self.threshold:g} % a {self.per} wanted"
 
 
 def counted(
@@ -293,6 +306,7 @@ def counted_in_windows(
         tuple(day.date() for day in failing),
         remedy,
         pd.DataFrame({"window_to": [day.date() for day in failing], "good_percent": by_window[failing].round(2).tolist()}),
+        per=WINDOW,
     )
 
 
@@ -1162,29 +1176,35 @@ def readiness(evidence: Evidence) -> Result:
 
 def regression(evidence: Evidence) -> list[Result]:
     """No window of 30 game dates is much worse than the three before it in the season; a result a measure."""
-    by_measure: dict[str, dict[pd.Timestamp, float]] = {}
+    return [
+        counted_in_windows(
+            evidence,
+            "regression",
+            name,
+            of_measure.set_index("window_to")["percent"].map(lambda percent, name=name: either_way(name, percent)).to_dict(),
+            threshold=FACTOR_HALVED if name.startswith(SIZE_OF) else REGRESSION_BELOW,
+            remedy="Compare the window with the ones before it: nba-precompute validate --check-regression.",
+        )
+        for name, of_measure in compared(evidence).groupby("measure", sort=False)
+    ]
+
+
+def either_way(measure: str, percent: float) -> float:
+    """Percent of the baseline; a factor's size twice its baseline is as wrong as half of it."""
+    if measure.startswith(SIZE_OF) and percent > 0:
+        return min(percent, FACTOR_HALVED * FACTOR_DOUBLED / percent)
+    return percent
+
+
+def compared(evidence: Evidence) -> pd.DataFrame:
+    """A row a window and measure: the window's last day, the measure, its percent of the baseline and the grade of that."""
+    rows = []
     for window, measures, baseline in windows_and_baselines(evidence):
         for name, value in measures.items():
             if name in baseline.index and baseline[name]:
-                by_measure.setdefault(name, {})[window[-1]] = 100 * value / baseline[name]
-    results = []
-    for name, shares in by_measure.items():
-        if name.startswith("size of "):  # twice as large is as wrong as half
-            shares = {
-                day: min(share, FACTOR_HALVED * FACTOR_DOUBLED / share) if share else 0.0 for day, share in shares.items()
-            }
-        threshold = FACTOR_HALVED if name.startswith("size of ") else REGRESSION_BELOW
-        results.append(
-            counted_in_windows(
-                evidence,
-                "regression",
-                name,
-                shares,
-                threshold=threshold,
-                remedy="Compare the window with the ones before it: nba-precompute validate --check-regression.",
-            )
-        )
-    return results
+                percent = 100 * value / baseline[name]
+                rows.append((window[-1], str(name), percent, grade(str(name), percent)))
+    return pd.DataFrame(rows, columns=["window_to", "measure", "percent", "grade"])
 
 
 def windows_and_baselines(evidence: Evidence) -> Iterable[tuple[pd.DatetimeIndex, pd.Series, pd.Series]]:
@@ -1207,21 +1227,26 @@ def windows_and_baselines(evidence: Evidence) -> Iterable[tuple[pd.DatetimeIndex
 def measures_of(evidence: Evidence, window: pd.DatetimeIndex, stored: pd.DatetimeIndex) -> pd.Series:
     """Rows a scheduled game, fill of each critical column, mean size of each factor, share ready of the judged dates."""
     rows = evidence.in_window(window)
-    games = windows.of_form(evidence.schedule[evidence.schedule["game_date"].isin(window)])
-    measures = {"rows a game": len(rows) / len(games) if len(games) else np.nan}
+    if "game_id" in rows.columns:
+        games = windows.of_form(evidence.schedule[evidence.schedule["game_date"].isin(window)])
+        measures = {"rows a game": len(rows) / len(games) if len(games) else np.nan}
+    else:  # teams and players of the whole league, whoever plays
+        measures = {"rows a day": len(rows) / len(window)}
     for column in CRITICAL.get(evidence.table.name, {}):
         measures[f"fill of {column}"] = 100 * rows[column].notna().mean()
     if evidence.table.name == PLAYER_COMPOSITE_FACTORS.name:
         for factor in FACTORS:
-            measures[f"size of {factor}"] = float(rows[factor].abs().mean())
+            measures[f"{SIZE_OF}{factor}"] = float(rows[factor].abs().mean())
     if "production_ready" in rows.columns:
         judged = rows[rows[evidence.table.day].isin(stored[READINESS_FROM_DATE - 1 :])]
         measures["share ready"] = 100 * float(judged["production_ready"].mean()) if len(judged) else np.nan
     return pd.Series(measures, dtype="float64").dropna()
 
 
-def grade(percent: float) -> str:
-    """REGRESSION, DEGRADATION, OK or IMPROVEMENT of a measure that is `percent` of its baseline."""
+def grade(measure: str, percent: float) -> str:
+    """REGRESSION, DEGRADATION, OK or IMPROVEMENT of a measure that is `percent` of its baseline; a factor regresses or is OK."""
+    if measure.startswith(SIZE_OF):
+        return REGRESSION if either_way(measure, percent) < FACTOR_HALVED - windows.ON_THRESHOLD else OK
     if percent < REGRESSION_BELOW - windows.ON_THRESHOLD:
         return REGRESSION
     if percent < DEGRADATION_BELOW - windows.ON_THRESHOLD:
@@ -1315,7 +1340,10 @@ def merge(results: Iterable[Result]) -> list[Result]:
 
 def _both(one: Result, other: Result) -> Result:
     total = one.denominator + other.denominator
-    value = (one.value * one.denominator + other.value * other.denominator) / total if total else 100.0
+    if one.per == WINDOW:
+        value = min(one.value, other.value)
+    else:
+        value = (one.value * one.denominator + other.value * other.denominator) / total if total else 100.0
     return Result(
         one.table,
         one.check,
@@ -1327,4 +1355,5 @@ def _both(one: Result, other: Result) -> Result:
         tuple(sorted({*one.days, *other.days})),
         one.remedy,
         pd.concat([one.worst, other.worst], ignore_index=True).head(EXAMPLES_SHOWN),
+        one.per,
     )

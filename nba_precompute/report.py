@@ -13,6 +13,7 @@ from jinja2 import Environment
 from nba_precompute import lineage
 from nba_precompute.game_days import SEASONS, days_between, game_days
 from nba_precompute.quality import ERROR, Result
+from nba_precompute.tables.columns import Table
 
 DAYS_NAMED = 20
 """Failing days that a report names for people; JSON has all of them."""
@@ -38,13 +39,13 @@ def as_document(results: Sequence[Result]) -> dict[str, list[dict[str, object]]]
     }
 
 
-def coverage_by_season(versions: pd.DataFrame, first: date, last: date) -> pd.DataFrame:
+def coverage_by_season(versions: pd.DataFrame, tables: Sequence[Table], first: date, last: date) -> pd.DataFrame:
     """A row a table and season: eligible and present days, their share, the missing days, and the original's figure.
 
     The original divided by all game dates, bootstrap included; its figure stands beside ours.
     """
     rows = []
-    for table in lineage.TABLES.values():
+    for table in tables:
         published = set(versions.loc[versions["table_name"] == table.qualified_name, "day"].dt.date)
         for season in SEASONS:
             start, end = max(first, season.first_game), min(last, season.last_game)

@@ -51,6 +51,26 @@ def judge_home(
     return quality.merge(results)
 
 
+def compare_home(home: Home, start: date, end: date, tables: Sequence[Table] = ALL_TABLES) -> pd.DataFrame:
+    """Every window of the days against the windows before it: table, window_to, measure, percent of the baseline, grade."""
+    schedule, versions = home.source().schedule(), home.warehouse.partition_versions()
+    found = []
+    for season in SEASONS:
+        first, last = max(start, season.first_game), min(end, season.last_game)
+        for table in tables:
+            days = days_between(lineage.partitions_of(table), first, last)
+            if days:
+                rows = read_season(home, season, last, [table], {})
+                evidence = evidence_of(table, season, days, rows, schedule, versions)
+                found.append(quality.compared(evidence).assign(table=table.name))
+    judged = [grades for grades in found if len(grades)]
+    return (
+        pd.concat(judged, ignore_index=True)
+        if judged
+        else pd.DataFrame(columns=["table", "window_to", "measure", "percent", "grade"])
+    )
+
+
 def without_repeated_keys(rows: Rows) -> Rows:
     """The rows as formulas take them; `contract` names the keys that stand twice."""
     return {name: frame.drop_duplicates(list(lineage.TABLES[name].key)) for name, frame in rows.items()}
