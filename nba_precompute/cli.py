@@ -37,7 +37,7 @@ from nba_precompute.coverage import (
     survey,
 )
 from nba_precompute.definitions import build_definitions, home_of_environment
-from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home
+from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance
 from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, instance_of, serve_ui, this_process
 from nba_precompute.sources import RawDataError
 from nba_precompute.sources.simulated import write_simulated_league
@@ -77,8 +77,12 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         errors.print("Interrupted. What was published stays; the same command goes on with the rest.")
         sys.exit(COULD_NOT_RUN)
-    except Exception:
-        errors.print_exception()
+    except Exception as error:
+        why = hindrance(home_of_environment(), error)
+        if why is None:
+            errors.print_exception()
+        else:
+            errors.print(f"[red]Could not run:[/red] {escape(why)}")
         sys.exit(COULD_NOT_RUN)
 
 

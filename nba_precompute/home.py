@@ -3,6 +3,10 @@
 Paths and the choice of the source end here. Nothing is computed or read from a table.
 """
 
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +25,14 @@ SIMULATED_LEAGUE = "simulated league"
 
 DAGSTER_FOLDER = "dagster"
 """Dagster's storage within the home, as `dagster.yaml` names it."""
+
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
+
+DAMAGED = ("file is not a database", "malformed")
+"""What SQLite says of a file that it cannot use; all else that it says is of the disk, of permissions or of a lock."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +78,35 @@ class Home:
         if not self.league_folder.exists():
             write_simulated_league(self.league_folder)
         return ParquetFolder(self.league_folder, name=SIMULATED_LEAGUE)
+
+
+def hindrance(home: Home, error: BaseException) -> str | None:
+    """What keeps the home from being written, and what to do, where that is why something failed; None where it is not."""
+    storage = home.folder / DAGSTER_FOLDER
+    again = "then run the same command again; what was published stays."
+    for cause in _causes(error):
+        if isinstance(cause, sqlite3.Error):
+            if any(words in str(cause) for words in DAMAGED):
+                return (
+                    f"Dagster's storage in {storage} is damaged ({cause}). Move it away: its history is lost, and the next "
+                    "backfill makes all days again."
+                )
+            return (
+                f"Dagster's storage in {storage} cannot be written ({cause}). Free space on its disk and allow this user to write "
+                f"there, {again}"
+            )
+        if isinstance(cause, OSError) and cause.errno in NO_FOLDER:
+            return (
+                f"{cause.filename} cannot be a folder: a file is in its way. Move the file, or use another home "
+                "(NBA_PRECOMPUTE_HOME=DIR)."
+            )
+        if isinstance(cause, OSError) and cause.errno in NO_SPACE | NO_PERMISSION:
+            advice = "Free space on its disk" if cause.errno in NO_SPACE else "Allow this user to write there"
+            return f"{cause.filename or home.folder} cannot be written ({os.strerror(cause.errno)}). {advice}, {again}"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -87,8 +87,13 @@ def _settings_folder(home: Home) -> Path:
         config = section.get("config", {})
         if "base_dir" in config:
             config["base_dir"] = config["base_dir"].replace(FOLDER_IN_SETTINGS, str(folder))
-    # another process may be reading the settings, and half of them mean Dagster's defaults
-    complete = folder / f"dagster.yaml.of-{os.getpid()}"
-    complete.write_text(yaml.safe_dump(settings))
-    complete.replace(folder / "dagster.yaml")
+    file, words = folder / "dagster.yaml", yaml.safe_dump(settings)
+    if not file.exists() or file.read_text() != words:  # so that the status of a home on a full disk can be seen
+        # another process may be reading the settings, and half of them mean Dagster's defaults
+        complete = folder / f"dagster.yaml.of-{os.getpid()}"
+        try:
+            complete.write_text(words)
+            complete.replace(file)
+        finally:
+            complete.unlink(missing_ok=True)
     return folder

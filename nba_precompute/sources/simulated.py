@@ -119,8 +119,9 @@ def write_simulated_league(folder: Path, seasons: Sequence[Season] = SEASONS, se
     try:
         _write_files(unfinished, seasons, np.random.default_rng(seed))
         unfinished.rename(folder)
-    except OSError:
+    except OSError as error:
         if not folder.exists():  # else another process finished the same league first
+            error.filename = error.filename or str(folder)  # pyarrow does not say what it could not write
             raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
