@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 import pandas as pd
 
+from nba_precompute import dashboard
 from nba_precompute.checks import check_specs
 from nba_precompute.game_days import eligible_days, game_days, previous_game_day
 from nba_precompute.home import Home
@@ -275,6 +276,20 @@ CASCADE_TABLES = [
 
 TABLES = [*SUMMARY_TABLES, *CASCADE_TABLES]
 
+
+@dg.asset(
+    name=dashboard.NAME,
+    deps=[table.name for table in TABLES],
+    check_specs=dashboard.whole_check_specs(),
+    group_name="quality",
+    kinds={"pandas"},
+    description="Every rule over the whole warehouse, with the calendar heatmap: can the tables be trusted, and where not?",
+)
+def coverage(home: dg.ResourceParam[Home]) -> Iterator[dg.MaterializeResult]:
+    """The dashboard of all checks."""
+    yield from dashboard.evaluate_whole_warehouse(home)
+
+
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *raw_assets,
     game_summaries,
@@ -284,4 +299,5 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     player_shot_zone_analysis,
     player_composite_factors,
     ml_feature_store_v2,
+    coverage,
 ]

@@ -13,6 +13,7 @@ from nba_precompute.definitions import build_definitions
 from nba_precompute.game_days import eligible_days, game_days
 from nba_precompute.home import Home
 from nba_precompute.lineage import READS
+from nba_precompute.quality import checks_of
 from nba_precompute_tests.conftest import REAL_DATA, needs_real_data
 
 PACKAGE = Path(nba_precompute.__file__).parent
@@ -37,6 +38,7 @@ DEPENDENCIES = {
         *("player_shot_zone_analysis", "player_composite_factors", "player_game_summary", "raw_schedule", "raw_props"),
     },
 }
+DEPENDENCIES["coverage"] = set(DEPENDENCIES)
 GROUPS = {
     "raw": set(RAW_FILES),
     "analytics": {
@@ -45,6 +47,7 @@ GROUPS = {
     },
     "precompute": {"team_defense_zone_analysis", "player_shot_zone_analysis", "player_composite_factors"},
     "predictions": {"ml_feature_store_v2"},
+    "quality": {"coverage"},
 }
 
 
@@ -69,6 +72,15 @@ def test_assets_stand_in_their_groups(graph):
     for key in graph.get_all_asset_keys():
         groups.setdefault(graph.get(key).group_name, set()).add(name(key))
     assert groups == GROUPS
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_the_checks_of_a_table_can_be_executed_alone_and_none_blocks(graph, table):
+    keys = graph.get(dg.AssetKey(table.name)).check_keys
+    assert {key.name for key in keys} == set(checks_of(table))
+    for key in keys:
+        assert graph.get_execution_set_identifier(key) is None  # no other check or asset has to run with it
+        assert not graph.get(key).blocking
 
 
 def test_raw_inputs_are_external(graph):
@@ -107,6 +119,7 @@ def test_what_a_day_reads_is_what_the_graph_depends_on(graph, table):
 # ------------------------------------------------------------------------------------------------------- rooms
 
 ROOMS = {
+    "quality": {"quality", "past_games", "storage.content_hash", "tables"},
     "tables": {"tables.columns", "tables.windows"},
     "storage": {"storage", "tables.columns"},
     "sources": {"sources", "game_days"},
