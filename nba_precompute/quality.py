@@ -369,7 +369,8 @@ def played_on_slate(evidence: Evidence) -> list[Result]:
     keys = ["game_date", "player_id"]
     days = evidence.season_to_date["game_date"].unique()
     played = evidence.player_games.loc[evidence.player_games["game_date"].isin(days), keys]
-    found = played.merge(evidence.season_to_date[keys], on=keys, how="left", indicator=True, validate="many_to_one")
+    slate = evidence.season_to_date[keys].drop_duplicates()
+    found = played.merge(slate, on=keys, how="left", indicator=True, validate="many_to_one")
     on_slate = (found["_merge"] == "both").groupby(found["game_date"]).agg(["sum", "size"])
     of_days = on_slate[on_slate.index.isin(evidence.timestamps)]
     remedy = "Look at candidates and injuries in upcoming_player_game_context: who played and was not expected?"
@@ -1236,10 +1237,10 @@ def measures_of(evidence: Evidence, window: pd.DatetimeIndex, stored: pd.Datetim
         measures[f"fill of {column}"] = 100 * rows[column].notna().mean()
     if evidence.table.name == PLAYER_COMPOSITE_FACTORS.name:
         for factor in FACTORS:
-            measures[f"{SIZE_OF}{factor}"] = float(rows[factor].abs().mean())
+            measures[f"{SIZE_OF}{factor}"] = float(rows[factor].astype("float64").abs().mean())
     if "production_ready" in rows.columns:
         judged = rows[rows[evidence.table.day].isin(stored[READINESS_FROM_DATE - 1 :])]
-        measures["share ready"] = 100 * float(judged["production_ready"].mean()) if len(judged) else np.nan
+        measures["share ready"] = 100 * float(judged["production_ready"].astype("float64").mean())
     return pd.Series(measures, dtype="float64").dropna()
 
 
