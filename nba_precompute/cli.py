@@ -22,8 +22,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as Grid
 
 from nba_precompute import game_days
-from nba_precompute.assets import TABLES
-from nba_precompute.backfill import MODE_TAG, SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
+from nba_precompute.assets import CASCADE_TABLES, TABLES
+from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
 from nba_precompute.coverage import (
     GAP,
     MISSING,
@@ -37,11 +37,14 @@ from nba_precompute.coverage import (
     survey,
 )
 from nba_precompute.definitions import build_definitions, home_of_environment
+from nba_precompute.game_days import days_between, eligible_days
 from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance
 from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, instance_of, serve_ui, this_process
+from nba_precompute.preflight import DEALT_WITH, NO_GO, Criterion, decide, gather, no_go
+from nba_precompute.production import BACKFILL, INVENTED, PRODUCTION, uncaptured
 from nba_precompute.sources import RawDataError
 from nba_precompute.sources.simulated import write_simulated_league
-from nba_precompute.storage import WarehouseError
+from nba_precompute.storage import SourceMismatch, WarehouseError
 from nba_precompute.tables.columns import Table
 
 SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
@@ -94,6 +97,13 @@ raw_option = click.option(
 start_option = click.option("--start", metavar="DATE", help="First day, e.g. 2021-10-19. Default: the source's first.")
 end_option = click.option("--end", metavar="DATE", help="Last day. Default: the source's last, never after today.")
 tables_option = click.option("--tables", metavar="NAMES", help="Comma-separated table names. Default: all.")
+mode_option = click.option(
+    "--mode",
+    type=click.Choice([BACKFILL, PRODUCTION]),
+    default=BACKFILL,
+    show_default=True,
+    help="What is accepted: production refuses days that are not captured or whose inputs fail an ERROR check.",
+)
 
 
 @cli.command()
@@ -101,8 +111,8 @@ tables_option = click.option("--tables", metavar="NAMES", help="Comma-separated 
 @start_option
 @end_option
 @tables_option
-@click.option("--mode", type=click.Choice(["backfill", "production"]), default="backfill", help="Recorded on the runs.")
-@click.option("--skip-preflight", is_flag=True, help="Recorded on the runs.")
+@mode_option
+@click.option("--skip-preflight", is_flag=True, help="Start whatever pre-flight would say; recorded on the runs.")
 @click.option("--force", is_flag=True, help="Make every day of the range again, also what is there.")
 @click.option(
     "--reset", is_flag=True, help="Delete the home's warehouse and history first, so that another source can be used."
@@ -125,29 +135,74 @@ def backfill(
             raise click.ClickException(f"{home.raw} is no folder, so nothing was reset.")
         shutil.rmtree(home.folder / DAGSTER_FOLDER, ignore_errors=True)
         home.delete_warehouse()
-    if mode == "production" and home.source_name == SIMULATED_LEAGUE:
-        raise click.ClickException("the simulated league is refused in production mode; give real games with --raw DIR.")
+    if mode == PRODUCTION and home.source_name == SIMULATED_LEAGUE:
+        raise click.ClickException(INVENTED)
     announce(home)
     state = source_state(home, start, end)
-    tags = {MODE_TAG: mode, PROCESS_TAG: this_process(), **({SKIPPED_PREFLIGHT_TAG: "true"} if skip_preflight else {})}
+    if mode == PRODUCTION:
+        days = days_between(eligible_days, state.start, state.end)
+        state = dataclasses.replace(state, refused=uncaptured(days, state.source))
+    tags = {PROCESS_TAG: this_process(), **({SKIPPED_PREFLIGHT_TAG: "true"} if skip_preflight else {})}
     with instance_of(home) as instance:
         end_runs_of_dead_processes(instance)
         before = survey(home, instance, state, wanted)
+        if not skip_preflight:
+            matrix = decide(gather(home, instance, build_definitions(home), state, wanted, mode))
+            print_matrix(matrix)
+            if no_go(matrix, DEALT_WITH):
+                console.print("Nothing was made. What is NO-GO can be corrected, or passed over with --skip-preflight.")
+                raise click.exceptions.Exit(SOMETHING_MISSING)
         print_coverage("Before", before)
-        if days_to_make(before, {}, force).empty:
+        to_make = days_to_make(before, {}, force)
+        if to_make.empty:
             console.print("Nothing to make.")
             after, failures = before, []
         else:
             started = time.monotonic()
-            failures = make_days(home, instance, state, wanted, tags, force)
+            failures = make_days(home, instance, state, wanted, tags, force, mode)
             after = survey(home, instance, state, wanted)
             print_coverage(f"After {time.monotonic() - started:.0f} s", after)
+            say_what_is_synthetic(to_make, after, state)
     for failure in failures:
         errors.print(f"[red]{escape(failure)}[/red]")
-    name_what_is_missing(after)
+    refused = after["reason"].isin(state.refused.values())
+    name_what_is_missing(after[~refused])
+    name_what_is_refused(after[refused])
     name_games_off_the_calendar(state)
     say_what_to_correct(after, state)
     raise click.exceptions.Exit(exit_code(after, state))
+
+
+@cli.command()
+@raw_option
+@start_option
+@end_option
+@tables_option
+@mode_option
+@click.option("--json", "as_json", is_flag=True, help="Print the decision and its criteria as JSON.")
+def preflight(raw: Path | None, start: str | None, end: str | None, tables: str | None, mode: str, as_json: bool) -> None:
+    """Whether a backfill has what it needs: GO (exit code 0) or NO-GO (1) with the reasons. Makes nothing."""
+    home = home_asked_for(raw)
+    wanted = tables_named(tables)
+    state, source_problem, warehouse_problem = None, None, None
+    try:
+        if not as_json:
+            announce(home)
+        state = source_state(home, start, end)
+    except (RawDataError, SourceMismatch) as wrong:
+        source_problem = str(wrong)
+    except WarehouseError as wrong:
+        source_problem, warehouse_problem = "it is not known which it is, the warehouse cannot be read", str(wrong)
+    with instance_of(home) as instance:
+        facts = gather(home, instance, build_definitions(home), state, wanted, mode, source_problem, warehouse_problem)
+    matrix = decide(facts)
+    if as_json:
+        criteria = [dataclasses.asdict(line) for line in matrix]
+        click.echo(json.dumps({"go": not no_go(matrix), "mode": mode, "criteria": criteria}, indent=2))
+    else:
+        print_matrix(matrix)
+        console.print("NO-GO" if no_go(matrix) else "GO")
+    raise click.exceptions.Exit(SOMETHING_MISSING if no_go(matrix) else 0)
 
 
 @cli.command()
@@ -255,7 +310,13 @@ def tables_named(names: str | None) -> list[Table]:
 
 
 def make_days(
-    home: Home, instance: dg.DagsterInstance, state: SourceState, tables: Sequence[Table], tags: dict[str, str], force: bool
+    home: Home,
+    instance: dg.DagsterInstance,
+    state: SourceState,
+    tables: Sequence[Table],
+    tags: dict[str, str],
+    force: bool,
+    mode: str,
 ) -> list[str]:
     """Backfill behind a progress bar; the messages of runs that failed."""
     with Progress(
@@ -269,7 +330,7 @@ def make_days(
         task = progress.add_task("", total=None, dates="0", pace="", eta="-")
         advance = advance_of(progress, task)
         return backfill_days(
-            build_definitions(home), home, instance, state, tables, tags=tags, force=force, on_progress=advance
+            build_definitions(home), home, instance, state, tables, tags=tags, force=force, on_progress=advance, mode=mode
         )
 
 
@@ -294,6 +355,33 @@ def advance_of(progress: Progress, task: TaskID) -> OnProgress:
     return advance
 
 
+def print_matrix(matrix: Sequence[Criterion]) -> None:
+    """The decision matrix of pre-flight, and why what does not hold does not."""
+    grid = Grid(title="Pre-flight", title_justify="left", header_style="bold", box=SIMPLE)
+    for name in ("criterion", "threshold", "actual", "result"):
+        grid.add_column(name, no_wrap=True)
+    for line in matrix:
+        grid.add_row(line.criterion, line.threshold, line.actual, line.result)
+    console.print(grid)
+    for line in matrix:
+        if line.result == NO_GO:
+            dealt_with = f" (a backfill goes on: {DEALT_WITH[line.criterion]})" if line.criterion in DEALT_WITH else ""
+            console.print(f"{NO_GO}: {line.criterion}{dealt_with}: {line.reason}", markup=False)
+
+
+def say_what_is_synthetic(to_make: pd.DataFrame, after: pd.DataFrame, state: SourceState) -> None:
+    """How many of the dates made have a synthetic context."""
+    cascade = {table.name for table in CASCADE_TABLES}
+    made = to_make[["table", "day"]].merge(after.loc[after["state"] == THERE, ["table", "day"]])
+    dates = sorted(set(made.loc[made["table"].isin(cascade), "day"]))
+    synthetic = uncaptured(dates, state.source)
+    if synthetic:
+        console.print(
+            f"{len(synthetic)} of {len(dates)} dates made are synthetic (context_source): the source has no injury news of the day "
+            "before, so nobody is known to be out."
+        )
+
+
 def print_coverage(title: str, found: pd.DataFrame) -> None:
     """Days there of days wanted, by table and season."""
     counts = summary(found)
@@ -313,8 +401,9 @@ def print_coverage(title: str, found: pd.DataFrame) -> None:
 
 
 def exit_code(found: pd.DataFrame, state: SourceState) -> int:
-    """0 where every day of every table is there, and the source has no game that no table can have."""
-    return 0 if is_complete(found) and not state.off_the_calendar else SOMETHING_MISSING
+    """0 where every day of every table is there, none is refused, and the source has no game that no table can have."""
+    refused = found["reason"].isin(state.refused.values()).any()
+    return 0 if is_complete(found) and not state.off_the_calendar and not refused else SOMETHING_MISSING
 
 
 def name_what_is_missing(found: pd.DataFrame) -> None:
@@ -340,6 +429,17 @@ def name_games_off_the_calendar(state: SourceState) -> None:
     name_with_reasons(
         {f"off the calendar: {day}, in no table:": reasons for day, reasons in sorted(state.off_the_calendar.items())}
     )
+
+
+def name_what_is_refused(refused: pd.DataFrame) -> None:
+    """Name the days that production mode refuses, with the first one's reason; some may be there from backfill mode."""
+    for is_there, rows in refused.groupby(refused["state"] == THERE):
+        days = sorted(set(rows["day"]))
+        named = ", ".join(str(day) for day in days[:DAYS_NAMED])
+        more = f" and {len(days) - DAYS_NAMED} more" if len(days) > DAYS_NAMED else ""
+        words = "there from backfill mode" if is_there else "not published"
+        console.print(f"refused by production mode, {words}: {named}{more} of {', '.join(rows['table'].unique())}:")
+        console.print(f"  {rows['reason'].iloc[0]}", markup=False)
 
 
 def name_with_reasons(reasons_of: Mapping[str, str]) -> None:

@@ -33,7 +33,8 @@ class SourceState:
     """The source as it is: hashes of its days and the days that cannot be trusted, read once for many looks.
 
     `problems` keep the game summaries of a day from being made; `unscheduled`, which are among them, every table. Days
-    `off_the_calendar` have games in the source and are days of no table.
+    `off_the_calendar` have games in the source and are days of no table. `refused` keep the tables of the cascade from being made
+    in production mode.
     """
 
     source: Source
@@ -43,6 +44,7 @@ class SourceState:
     problems: Mapping[date, str] = field(default_factory=dict)
     unscheduled: Mapping[date, str] = field(default_factory=dict)
     off_the_calendar: Mapping[date, str] = field(default_factory=dict)
+    refused: Mapping[date, str] = field(default_factory=dict)
 
 
 def look_at_source(source: Source, start: date, end: date, searched: tuple[date, date] | None = None) -> SourceState:
@@ -96,14 +98,14 @@ def problems_off_the_calendar(source: Source, start: date, end: date) -> dict[da
 def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables: Sequence[Table]) -> pd.DataFrame:
     """One row a table and day of `state`: table, season, day, state, reason, reads.
 
-    The reason says why the source's day cannot be trusted, `reads` is the hash of what the day would read.
+    The reason says why the source's day cannot be trusted or is refused, `reads` is the hash of what the day would read.
     """
     versions = home.warehouse.partition_versions()
     hashes = {**state.hashes, **published_hashes(versions)}
     rows = []
     for table in tables:
         days = days_between(partitions_of(table), state.start, state.end)
-        problems = state.problems if table in SUMMARY_TABLES else state.unscheduled
+        problems = state.problems if table in SUMMARY_TABLES else {**state.refused, **state.unscheduled}
         published = versions[versions["table_name"] == table.qualified_name].set_index("day")
         recorded = instance.get_materialized_partitions(dg.AssetKey(table.name))
         reads = lineage.read_hashes(table.name, days, hashes)

@@ -27,22 +27,26 @@ def build_definitions(home: Home) -> dg.Definitions:
 
 
 @dg.resource(
-    config_schema=dg.Field(
-        dg.Enum(
-            "Mode",
-            [
-                dg.EnumValue(BACKFILL, description="Gaps and synthetic contexts are accepted."),
-                dg.EnumValue(PRODUCTION, description="A day must be captured, and its inputs must keep their ERROR checks."),
-            ],
-        ),
-        default_value=BACKFILL,
-        is_required=False,
-    ),
+    config_schema={
+        MODE_RESOURCE: dg.Field(
+            dg.Enum(
+                "Mode",
+                [
+                    dg.EnumValue(BACKFILL, description="Gaps and synthetic contexts are accepted."),
+                    dg.EnumValue(
+                        PRODUCTION, description="A day must be captured, and its inputs must keep their ERROR checks."
+                    ),
+                ],
+            ),
+            default_value=BACKFILL,
+            is_required=False,
+        )
+    },
     description="What the run accepts; it changes no value.",
 )
 def mode_of_run(context: dg.InitResourceContext) -> str:
-    """The mode that the run's config names."""
-    return str(context.resource_config)
+    """The mode that the run's config names. (Dagster shows a resource's config as a mapping, and loads nothing else.)"""
+    return str(context.resource_config[MODE_RESOURCE])
 
 
 def in_turn(home: Home) -> dg.ResourceDefinition:

@@ -27,7 +27,7 @@ MODE_RESOURCE = "mode"
 
 def run_config_of(mode: str) -> dict[str, object]:
     """The run config of a mode, as the UI's launchpad takes it."""
-    return {"resources": {MODE_RESOURCE: {"config": mode}}}
+    return {"resources": {MODE_RESOURCE: {"config": {MODE_RESOURCE: mode}}}}
 
 
 INVENTED = "the simulated league is refused in production mode: its games are invented; give real games with --raw DIR"

@@ -124,8 +124,8 @@ def test_a_run_of_the_simulated_league_is_refused_in_production_mode_wherever_it
 def test_a_mode_that_is_none_is_refused_by_the_launchpad(summaries):
     job = build_definitions(summaries.home).resolve_implicit_global_asset_job_def()
     with pytest.raises(dg.DagsterInvalidConfigError, match="not in enum type Mode got nightly"):
-        dg.validate_run_config(job, {"resources": {"mode": {"config": "nightly"}}})
-    dg.validate_run_config(job, {"resources": {"mode": {"config": "production"}}})
+        dg.validate_run_config(job, {"resources": {"mode": {"config": {"mode": "nightly"}}}})
+    dg.validate_run_config(job, {"resources": {"mode": {"config": {"mode": "production"}}}})
 
 
 # ------------------------------------------------------------------------------------------------ inputs' ERROR checks

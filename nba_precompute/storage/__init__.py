@@ -94,6 +94,10 @@ class Warehouse(Protocol):
         """The source that the tables were made from; None before the first publication."""
         ...
 
+    def unwritable(self) -> str | None:
+        """Why rows could not be written now, found by trying; None where they can be. Changes nothing and waits for nobody."""
+        ...
+
     def delete(self) -> None:
         """Remove the whole warehouse."""
         ...

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 import duckdb
@@ -175,6 +176,18 @@ class DuckDBWarehouse:
             return found[0] if found else None
 
         return self._patiently(remembered, read_only=True) if self.path.exists() else None
+
+    def unwritable(self) -> str | None:
+        """Why the file could not be written or its log be made beside it, in the operating system's words."""
+        try:
+            with TemporaryFile(dir=self.path.parent):  # permissions alone say nothing of a read-only disk, or to root
+                pass
+            if self.path.exists():
+                with self.path.open("ab"):
+                    pass
+        except OSError as wrong:
+            return f"{self.path} cannot be written ({wrong.strerror}). Allow this user to write it and its folder, or use another home."
+        return None
 
     def delete(self) -> None:
         """Remove the file and DuckDB's log beside it."""
