@@ -5,6 +5,7 @@ whose days did not change wakes nothing downstream.
 """
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -29,6 +30,9 @@ SKIPPED_PREFLIGHT_TAG = "nba_precompute/skipped_preflight"
 
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Dagster's documented tags of a ranged run."""
+
+NAME_OF_OUR_ERROR = r"^nba_precompute\.[\w.]+: "
+"""Errors of this package are whole sentences; the names of others say something."""
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Events go to the instance; on the terminal the progress bar is what is seen."""
@@ -191,5 +195,5 @@ def failure_in_words(run: RangedRun, event: dg.DagsterEvent) -> str:
     failed = event.step_failure_data
     said = failed.user_failure_data.description if failed.user_failure_data else None
     error = failed.error.cause or failed.error if failed.error else None
-    why = said or (error.message.strip() if error else "no error was recorded")
+    why = said or (re.sub(NAME_OF_OUR_ERROR, "", error.message.strip()) if error else "no error was recorded")
     return f"{event.step_key}, {run.days[0]} to {run.days[-1]}: {why}"

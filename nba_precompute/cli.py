@@ -462,8 +462,8 @@ def say_what_to_correct(found: pd.DataFrame, state: SourceState) -> None:
     if reasons:
         first_reason = reasons[min(reasons)].splitlines()[0]
         errors.print(
-            f"[red]{len(reasons)} days cannot be made from this source, first[/red] {escape(first_reason)}. "
-            "Then run the same command again."
+            f"[red]{'1 day' if len(reasons) == 1 else f'{len(reasons)} days, first this one,'} cannot be made from this source:[/red] "
+            f"{escape(first_reason)}. Then run the same command again."
         )
 
 

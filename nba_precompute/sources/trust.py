@@ -121,7 +121,8 @@ def describe(problem: pd.Series) -> str:
 def _all(found: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not found:
         return pd.DataFrame(columns=PROBLEM_COLUMNS)
-    return pd.concat(found).sort_values(PROBLEM_COLUMNS[:5], ignore_index=True)
+    # what is said of a whole game comes before what is said of its players
+    return pd.concat(found).sort_values(PROBLEM_COLUMNS[:5], na_position="first", ignore_index=True)
 
 
 def _found(rows: pd.DataFrame, file: layout.RawFile, column: str | None, problem: str | pd.Series) -> list[pd.DataFrame]:
