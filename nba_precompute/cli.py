@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -39,7 +39,14 @@ from nba_precompute.coverage import (
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.game_days import days_between, eligible_days
 from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance
-from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, instance_of, serve_ui, this_process
+from nba_precompute.instance import (
+    PROCESS_TAG,
+    become_ui,
+    cancel_runs_of_this_process,
+    end_runs_of_dead_processes,
+    instance_of,
+    this_process,
+)
 from nba_precompute.preflight import DEALT_WITH, NO_GO, Criterion, decide, gather, no_go
 from nba_precompute.production import BACKFILL, INVENTED, PRODUCTION, uncaptured
 from nba_precompute.sources import RawDataError
@@ -67,26 +74,24 @@ def cli() -> None:
     """Daily NBA feature tables: find what is missing, make it, look at it."""
 
 
-def main() -> None:
-    """Run the command line; what could not run says why in one sentence and ends with exit code 2."""
+def main(at_interruption: list[Callable[[], None]]) -> int:
+    """Run the command line and return its exit code; what could not run says why in one sentence.
+
+    Commands put into `at_interruption` what there is to record when they are interrupted; that itself is `__main__`'s business.
+    """
     try:
-        sys.exit(cli(standalone_mode=False))
+        return cli(standalone_mode=False, obj=at_interruption)
     except click.ClickException as wrong:
         wrong.show()
-        sys.exit(COULD_NOT_RUN)
     except (RawDataError, WarehouseError, game_days.CalendarError) as wrong:
         errors.print(f"[red]Could not run:[/red] {escape(str(wrong))}")
-        sys.exit(COULD_NOT_RUN)
-    except (KeyboardInterrupt, click.Abort):
-        errors.print("Interrupted. What was published stays; the same command goes on with the rest.")
-        sys.exit(COULD_NOT_RUN)
     except Exception as error:
         why = hindrance(home_of_environment(), error)
         if why is None:
             errors.print_exception()
         else:
             errors.print(f"[red]Could not run:[/red] {escape(why)}")
-        sys.exit(COULD_NOT_RUN)
+    return COULD_NOT_RUN
 
 
 raw_option = click.option(
@@ -117,7 +122,9 @@ mode_option = click.option(
 @click.option(
     "--reset", is_flag=True, help="Delete the home's warehouse and history first, so that another source can be used."
 )
+@click.pass_obj
 def backfill(
+    at_interruption: list[Callable[[], None]],
     raw: Path | None,
     start: str | None,
     end: str | None,
@@ -144,6 +151,7 @@ def backfill(
         state = dataclasses.replace(state, refused=uncaptured(days, state.source))
     tags = {PROCESS_TAG: this_process(), **({SKIPPED_PREFLIGHT_TAG: "true"} if skip_preflight else {})}
     with instance_of(home) as instance:
+        at_interruption.append(lambda: cancel_runs_of_this_process(instance))
         end_runs_of_dead_processes(instance)
         before = survey(home, instance, state, wanted)
         if not skip_preflight:
@@ -245,7 +253,7 @@ def simulate(out: Path | None) -> None:
 @click.option("--port", type=int, default=3000, show_default=True)
 def ui(raw: Path | None, port: int) -> None:
     """Start `dagster dev` over the home (NBA_PRECOMPUTE_HOME), with the same history as the command line."""
-    raise click.exceptions.Exit(serve_ui(home_asked_for(raw), port))
+    become_ui(home_asked_for(raw), port)
 
 
 @cli.command()
@@ -486,4 +494,4 @@ def as_document(home: Home, state: SourceState, found: pd.DataFrame) -> dict[str
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main([]))  # for profilers, which look at the first thread alone: here it does the work

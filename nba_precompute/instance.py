@@ -1,9 +1,9 @@
 """Dagster's instance over a home: the settings of `dagster.yaml`, with the home's folder for its storage."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import dagster as dg
 import psutil
@@ -16,7 +16,12 @@ from nba_precompute.home import DAGSTER_FOLDER, Home
 PROCESS_TAG = "nba_precompute/process"
 """Tag of the runs that a command makes in its own process."""
 
-UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 """A command's run is made, says what it plans, and starts; a kill can come at any moment."""
 
 CLOCK_DRIFT_SECONDS = 2.0
@@ -46,26 +51,39 @@ def this_process() -> str:
 
 
 def is_alive(process: str) -> bool:
-    """Whether a process that named itself by `this_process` is still there."""
+    """Whether a process that named itself by `this_process` is still there and not a zombie, dead but not yet waited for."""
     number, created = process.split("@")
     try:
-        return abs(psutil.Process(int(number)).create_time() - float(created)) < CLOCK_DRIFT_SECONDS
+        found = psutil.Process(int(number))
+        return abs(found.create_time() - float(created)) < CLOCK_DRIFT_SECONDS and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
 def end_runs_of_dead_processes(instance: dg.DagsterInstance) -> None:
-    """Record as failed what a killed command left behind: started, it would hold the pool and queue the UI's runs."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
-        process = run.tags.get(PROCESS_TAG)
-        if process is not None and not is_alive(process):
+    """Record as failed what a killed command left unfinished: it would hold the warehouse's pool and queue the UI's runs."""
+    for run, process in unfinished_runs(instance):
+        if not is_alive(process):
             instance.report_run_failed(
                 run, f"The process that made this run ({process}) is gone. Its missing days can be made again."
             )
 
 
-def serve_ui(home: Home, port: int) -> int:
-    """Run `dagster dev` over the home until it is interrupted; its exit code."""
+def cancel_runs_of_this_process(instance: dg.DagsterInstance) -> None:
+    """Record as canceled what this process leaves unfinished, being interrupted."""
+    for run, process in unfinished_runs(instance):
+        if process == this_process():
+            instance.report_run_canceled(run, "Interrupted. Its missing days can be made again.")
+
+
+def unfinished_runs(instance: dg.DagsterInstance) -> list[tuple[dg.DagsterRun, str]]:
+    """Runs of the command line, each with its process, that were begun and have no end, be they planned only."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    return [(run, run.tags[PROCESS_TAG]) for run in runs if PROCESS_TAG in run.tags]
+
+
+def become_ui(home: Home, port: int) -> NoReturn:
+    """Go on as `dagster dev` over the home, in this process, so that it is the one that an interruption reaches."""
     with instance_of(home) as instance:
         end_runs_of_dead_processes(instance)
     environment = {
@@ -75,7 +93,7 @@ def serve_ui(home: Home, port: int) -> int:
         **({"NBA_PRECOMPUTE_RAW": str(home.raw.absolute())} if home.raw else {}),
     }
     command = [sys.executable, "-m", "dagster", "dev", "-m", "nba_precompute.definitions", "--port", str(port)]
-    return subprocess.run(command, env=environment, check=False).returncode
+    os.execve(sys.executable, command, environment)
 
 
 def _settings_folder(home: Home) -> Path:

@@ -27,7 +27,7 @@ SHORT = ["--start", "2023-10-24", "--end", "2023-11-09"]
 def run(*arguments, home, expect=0):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NBA_PRECOMPUTE")}
     done = subprocess.run(
-        [sys.executable, "-m", "nba_precompute.cli", *map(str, arguments)],
+        [sys.executable, "-m", "nba_precompute", *map(str, arguments)],
         env={**environment, "NBA_PRECOMPUTE_HOME": str(home)},
         capture_output=True,
         text=True,
@@ -97,7 +97,7 @@ def test_reset_makes_room_for_another_source(raw, simulated_season, tmp_path):
 
 def test_a_killed_backfill_is_ended_as_failed_and_taken_up_again(raw, tmp_path):
     home = tmp_path / "home"
-    command = [sys.executable, "-m", "nba_precompute.cli", "backfill", "--raw", str(raw)]
+    command = [sys.executable, "-m", "nba_precompute", "backfill", "--raw", str(raw)]
     killed = subprocess.Popen(command, env={**os.environ, "NBA_PRECOMPUTE_HOME": str(home)}, stdout=subprocess.DEVNULL)
     with instance_of(Home(home)) as instance:
         while not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):

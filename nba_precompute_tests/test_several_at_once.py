@@ -312,7 +312,7 @@ def without_settings(environment):
 def start_backfill(folder, raw, start, end):
     """The command in a process of its own, in a folder whose home is .nba."""
     return subprocess.Popen(
-        [sys.executable, "-m", "nba_precompute.cli", "backfill", "--raw", str(raw), "--start", start, "--end", end],
+        [sys.executable, "-m", "nba_precompute", "backfill", "--raw", str(raw), "--start", start, "--end", end],
         env=without_settings(os.environ),
         cwd=folder,
         stdout=subprocess.PIPE,

@@ -93,7 +93,7 @@ def print_measures(raw: Path, folder: Path) -> None:
 
 def command(arguments: Sequence[str], home: Path) -> Cost:
     """What a command of the command line takes; what is missing in the real data makes its exit code 1."""
-    return cost_of([sys.executable, "-m", "nba_precompute.cli", *arguments], home)
+    return cost_of([sys.executable, "-m", "nba_precompute", *arguments], home)
 
 
 def itself(only: str, raw: Path, home: Path) -> Cost:
