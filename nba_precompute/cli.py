@@ -53,6 +53,7 @@ from nba_precompute.sources import RawDataError
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import SourceMismatch, WarehouseError
 from nba_precompute.tables.columns import Table
+from nba_precompute.why import explain
 
 SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
 
@@ -219,11 +220,30 @@ def preflight(raw: Path | None, start: str | None, end: str | None, tables: str 
 @end_option
 @tables_option
 @click.option("--json", "as_json", is_flag=True, help="Print counts and every day that is not there, as JSON.")
-def status(raw: Path | None, start: str | None, end: str | None, tables: str | None, as_json: bool) -> None:
+@click.option("--why", "day", metavar="DATE", help="Explain one day, from the top of the cascade down.")
+@click.option(
+    "--player", "player_id", type=int, metavar="ID", help="With --why: the player's row in each table, or why he has none."
+)
+def status(
+    raw: Path | None,
+    start: str | None,
+    end: str | None,
+    tables: str | None,
+    as_json: bool,
+    day: str | None,
+    player_id: int | None,
+) -> None:
     """What is there, what is missing and what is stale, by table and season."""
     home = home_asked_for(raw)
+    if player_id is not None and day is None:
+        raise click.BadParameter("say of which day, with --why DATE.", param_hint="--player")
     if not as_json:
         announce(home)
+    if day is not None:
+        with instance_of(home) as instance:
+            explanation = explain(home, instance, parse_day("--why", day), player_id)
+        click.echo(json.dumps(dataclasses.asdict(explanation), indent=2) if as_json else "\n".join(explanation.lines))
+        raise click.exceptions.Exit(0 if explanation.complete else SOMETHING_MISSING)
     state = source_state(home, start, end)
     with instance_of(home) as instance:
         found = survey(home, instance, state, tables_named(tables))
