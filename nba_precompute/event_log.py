@@ -31,21 +31,22 @@ BATCHED_EVENTS = {
     DagsterEventType.ASSET_MATERIALIZATION,
     DagsterEventType.ASSET_OBSERVATION,
     DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
-    DagsterEventType.ASSET_CHECK_EVALUATION,
 }
-"""What Dagster sends in batches, and the evaluations of checks, which it sends one by one. None of them changes the status of a
-run, which the parent mirrors in the index."""
+"""What Dagster sends in batches. None of them changes the status of a run, which the parent mirrors in the index."""
+
+WAITING_EVENTS = {DagsterEventType.STEP_OUTPUT, DagsterEventType.ASSET_CHECK_EVALUATION}
+"""What a step leaves two and two for each of its checks, and Dagster sends one by one. None of them ends a step."""
 
 INSERT_EVENTS = SqlEventLogStorageTable.insert()
 INSERT_EVENTS_FOR_IDS = INSERT_EVENTS.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
 
 
 class _OfThread(threading.local):
-    """This thread's open transactions, by database, and the evaluations of checks that wait for the end of their batch."""
+    """This thread's open transactions, by database, and the events of a step that wait for its next one."""
 
     def __init__(self) -> None:
         self.by_shard: dict[str, Connection] = {}
-        self.evaluations: list[EventLogEntry] = []
+        self.waiting: list[EventLogEntry] = []
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
@@ -88,37 +89,43 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
                 del self._open.by_shard[shard]
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Store one event, in the parent's way; evaluations of a step's checks wait for its next event, and go as one batch.
+        """Store one event, in the parent's way; outputs and evaluated checks of a step wait for its next event, and go together.
 
-        A step always has a next event, if only that of its end. Killed before, the checks stay planned, as if not evaluated yet.
+        A step always has a next event, if only that of its end. Killed before, its checks stay planned.
         """
-        if is_evaluation_in_a_step(event):
-            if self._open.evaluations and not are_of_one_batch([*self._open.evaluations, event]):
-                self._store_evaluations()
-            self._open.evaluations.append(event)
+        if is_waiting(event):
+            if self._open.waiting and self._open.waiting[-1].run_id != event.run_id:
+                self._store_waiting()
+            self._open.waiting.append(event)
             return
-        self._store_evaluations()
+        self._store_waiting()
         super().store_event(without_check_partitions(event))
 
-    def _store_evaluations(self) -> None:
-        waiting, self._open.evaluations = self._open.evaluations, []
+    def _store_waiting(self) -> None:
+        waiting, self._open.waiting = self._open.waiting, []
         if waiting:
             self._write(waiting)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store all events or none; those that Dagster does not batch go one by one, in the parent's way."""
-        self._store_evaluations()
+        self._store_waiting()
         if are_of_one_batch(events):
             self._write([without_check_partitions(event) for event in events])
         else:
             super().store_event_batch(events)
 
     def _write(self, events: Sequence[EventLogEntry]) -> None:
-        rows = [self._event_to_row(event) for event in events]
+        rows = {id(event): self._event_to_row(event) for event in events}
+        indexed = [event for event in events if event.dagster_event_type in ASSET_EVENTS | ASSET_CHECK_EVENTS]
+        if not indexed:
+            with self.run_connection(events[0].run_id) as shard:
+                shard.execute(INSERT_EVENTS, list(rows.values()))
+            return
         # left first, the shard commits first
         with self.index_connection() as index, self.run_connection(events[0].run_id) as shard:
-            shard.execute(INSERT_EVENTS, rows)
-            stored = list(zip(events, index.scalars(INSERT_EVENTS_FOR_IDS, rows), strict=True))
+            shard.execute(INSERT_EVENTS, list(rows.values()))
+            ids = index.scalars(INSERT_EVENTS_FOR_IDS, [rows[id(event)] for event in indexed])
+            stored = list(zip(indexed, ids, strict=True))
             of_assets = [(event, event_id) for event, event_id in stored if event.dagster_event_type in ASSET_EVENTS]
             self._store_asset_event_tags(index, [event for event, _ in of_assets], [event_id for _, event_id in of_assets])
             # an asset's row keeps its last event, and a batch has events of one type for an asset
@@ -135,9 +142,9 @@ def are_of_one_batch(events: Sequence[EventLogEntry]) -> bool:
     return len({event.run_id for event in events}) == 1 and {event.dagster_event_type for event in events} <= BATCHED_EVENTS
 
 
-def is_evaluation_in_a_step(event: EventLogEntry) -> bool:
-    """Whether the event is what a step of a run found by a check; one that is reported from outside has no next event."""
-    return event.dagster_event_type is DagsterEventType.ASSET_CHECK_EVALUATION and event.step_key is not None
+def is_waiting(event: EventLogEntry) -> bool:
+    """Whether the event may wait for the next one of its step; a check that is reported from outside of runs has no next event."""
+    return event.dagster_event_type in WAITING_EVENTS and event.step_key is not None
 
 
 def without_check_partitions(event: EventLogEntry) -> EventLogEntry:

@@ -105,8 +105,24 @@ def around_another_run(context: dg.AssetExecutionContext):
     return dg.MaterializeResult()
 
 
+def with_checks(name, number):
+    names = [f"check_{place}" for place in range(number)]
+
+    @daily_asset(name=name, check_specs=[dg.AssetCheckSpec(check, asset=name) for check in names])
+    def asset():
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(check_name=check, passed=True) for check in names])
+
+    return asset
+
+
+with_one_check, with_twenty_checks = with_checks("with_one_check", 1), with_checks("with_twenty_checks", 20)
+
+
 DEFINITIONS = dg.Definitions(
-    assets=[described, checked, half_trusted, after_half_trusted, observed, without_partitions, around_another_run],
+    assets=[
+        *(described, checked, half_trusted, after_half_trusted, observed, without_partitions, around_another_run),
+        *(with_one_check, with_twenty_checks),
+    ],
     asset_checks=[is_big],
 )
 
@@ -410,6 +426,27 @@ def test_the_number_of_commits_does_not_grow_with_the_days_of_a_range(tmp_path, 
         sqlalchemy.event.remove(sqlalchemy.Engine, "commit", on_commit)
     assert of_three_days > 0
     assert len(commits) == 2 * of_three_days
+
+
+def test_the_number_of_commits_does_not_grow_with_the_checks_of_a_step(tmp_path, monkeypatch):
+    monkeypatch.setenv(BATCH_SIZE_VARIABLE, DEFAULT_BATCH_SIZE)
+    instance = instance_on(tmp_path)
+
+    def commits_of(assets):
+        commits = []
+
+        def on_commit(connection):
+            commits.append(connection.engine.url.database)
+
+        make(instance, f"first of {assets[0].key}", assets, days=KEYS[:2])
+        sqlalchemy.event.listen(sqlalchemy.Engine, "commit", on_commit)
+        try:
+            make(instance, f"commits of {assets[0].key}", assets, days=KEYS[:2])
+        finally:
+            sqlalchemy.event.remove(sqlalchemy.Engine, "commit", on_commit)
+        return len(commits)
+
+    assert commits_of([with_twenty_checks]) == commits_of([with_one_check])
 
 
 def test_listeners_and_watchers_see_every_event_of_a_batch_once_and_in_order(tmp_path):
