@@ -814,11 +814,13 @@ def defense_is_of_past_games(rows: pd.DataFrame, evidence: Evidence) -> pd.Serie
 
 
 def zones_are_of_past_games(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
-    """Where a player shoots from is of his last 10 and 20 games of the season before the day."""
-    past = past_of(rows, "analysis_date", evidence.player_games, "player_id")
+    """Where a player shoots from, and set up by whom, is of his last 10 and 20 games of the season before the day."""
+    players = evidence.player_games
+    games = players.assign(makes_known=players["fg_makes"].where(players["assisted_fg_makes"].notna()))
+    past = past_of(rows, "analysis_date", games, "player_id")
     attempts = [f"{zone}_attempts" for zone in columns.ZONES.values()]
     short, long = (sum(past.sums(zone, games) for zone in attempts) for games in (10, 20))
-    zone_games = past.sums("has_complete_shot_zones", 10)
+    zone_games, makes = past.sums("has_complete_shot_zones", 10), past.sums("makes_known", 10)
     return (
         near(rows["games_in_sample_10"], past.count(10))
         & near(rows["games_in_sample_20"], past.count(20))
@@ -826,7 +828,17 @@ def zones_are_of_past_games(rows: pd.DataFrame, evidence: Evidence) -> pd.Series
         & near(rows["total_shots_last_10"], short.where(zone_games > 0))
         & near(rows["paint_rate_last_10"], 100 * past.sums("paint_attempts", 10) / short.where(short > 0))
         & near(rows["paint_rate_last_20"], 100 * past.sums("paint_attempts", 20) / long.where(long > 0))
+        & near(rows["assisted_rate_last_10"], 100 * past.sums("assisted_fg_makes", 10) / makes.where(makes > 0))
+        & near(rows["unassisted_rate_last_10"], 100 * past.sums("unassisted_fg_makes", 10) / makes.where(makes > 0))
     )
+
+
+def no_attempts_no_percentage(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
+    """A zone has a percentage exactly where there are attempts from it."""
+    kept = [
+        rows[f"{zone}_pct_last_10"].notna() == (rows[f"{zone}_attempts_per_game"].fillna(0.0) > 0) for zone in columns.ZONES
+    ]
+    return pd.concat(kept, axis=1).all(axis=1)
 
 
 def averages_are_of_past_games(rows: pd.DataFrame, evidence: Evidence) -> pd.Series:
@@ -1011,7 +1023,12 @@ IDENTITIES: Mapping[str, Sequence[RowRule]] = {
         one_source_a_date,
     ],
     TEAM_DEFENSE_ZONE_ANALYSIS.name: [against_the_league, defense_is_of_past_games, ready_as_the_rule_says],
-    PLAYER_SHOT_ZONE_ANALYSIS.name: [rates_sum_to_100, zones_are_of_past_games, ready_as_the_rule_says],
+    PLAYER_SHOT_ZONE_ANALYSIS.name: [
+        rates_sum_to_100,
+        no_attempts_no_percentage,
+        zones_are_of_past_games,
+        ready_as_the_rule_says,
+    ],
     PLAYER_COMPOSITE_FACTORS.name: [
         sides_are_the_schedules,
         copies_are_the_originals,
