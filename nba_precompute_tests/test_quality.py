@@ -16,6 +16,7 @@ from nba_precompute.sources import layout
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2 as MLFS
+from nba_precompute.tables.player_composite_factors import FACTORS
 from nba_precompute.tables.player_composite_factors import PLAYER_COMPOSITE_FACTORS as PCF
 from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY as PGS
 from nba_precompute.tables.player_shot_zone_analysis import PLAYER_SHOT_ZONE_ANALYSIS as PSZA
@@ -35,7 +36,7 @@ ELIGIBLE = [pd.Timestamp(day) for day in SEASONS[0].eligible_days]
 
 def rows_of(table, rows):
     """Rows of a table, NULL where nothing is said."""
-    return table.conform(pd.DataFrame([{**dict.fromkeys(table.columns), **row} for row in rows]))
+    return table.conform(pd.DataFrame([{**dict.fromkeys(table.columns), **row} for row in rows], columns=table.columns))
 
 
 def no_versions():
@@ -351,22 +352,19 @@ def test_usage_is_not_asked_of_those_whose_minutes_round_to_none():
     assert_passes(critical(PGS, box_scores_filled(0, 10, "usage_rate", minutes_played=0), "usage_rate"), of=0)
 
 
-@pytest.mark.parametrize("factor", ["fatigue_score", "shot_zone_mismatch_score", "pace_score", "usage_spike_score"])
-def test_factors_are_asked_of_players_with_five_games(factor):
-    filled = [{**row, factor: 1 if row["player_id"] < 20 else None} for row in factors_of(20)]
+def test_factors_are_asked_of_players_with_five_games():
+    def rates(filled, games):
+        rows = [{**row, **dict.fromkeys(FACTORS, 1 if row["player_id"] <= filled else None)} for row in factors_of(20)]
+        zones = [{"analysis_date": FIRST, "player_id": player, "games_in_sample_10": games} for player in range(1, 21)]
+        found = quality.critical_null_rates(evidence(PCF, rows, **{PSZA.name: rows_of(PSZA, zones if games else zones[:0])}))
+        assert [result.column for result in found] == FACTORS
+        return found
 
-    def zones(games):
-        return {
-            PSZA.name: rows_of(
-                PSZA, [{"analysis_date": FIRST, "player_id": player, "games_in_sample_10": games} for player in range(1, 21)]
-            )
-        }
-
-    assert_passes(critical(PCF, filled, factor, **zones(5)), 95, of=20)
-    emptier = [{**row, factor: 1 if row["player_id"] < 19 else None} for row in factors_of(20)]
-    assert_fails(critical(PCF, emptier, factor, **zones(5)), 90, 20, [FIRST])
-    assert_passes(critical(PCF, emptier, factor, **zones(4)), of=0)
-    assert_passes(critical(PCF, emptier, factor, **{PSZA.name: PSZA.no_rows()}), of=0)
+    for enough, too_few, not_asked, without_zones in zip(rates(19, 5), rates(18, 5), rates(0, 4), rates(0, None), strict=True):
+        assert_passes(enough, 95, of=20)
+        assert_fails(too_few, 90, 20, [FIRST])
+        assert_passes(not_asked, of=0)
+        assert_passes(without_zones, of=0)
 
 
 def test_exactly_the_features_that_a_model_leans_on_are_critical():
@@ -378,17 +376,21 @@ def test_exactly_the_features_that_a_model_leans_on_are_critical():
     ] == quality.CRITICAL_FEATURES
 
 
-@pytest.mark.parametrize("feature", quality.CRITICAL_FEATURES)
-def test_critical_features_are_asked_of_players_with_five_games(feature):
-    def rows(filled, games):
-        return [
-            {"game_date": FIRST, "player_id": player, "games_in_sample": games, feature: 1 if player <= filled else None}
+def test_critical_features_are_asked_of_players_with_five_games():
+    def rates(filled, games):
+        rows = [
+            {"game_date": FIRST, "player_id": player, "games_in_sample": games}
+            | dict.fromkeys(quality.CRITICAL_FEATURES, 1 if player <= filled else None)
             for player in range(1, 21)
         ]
+        found = quality.critical_null_rates(evidence(MLFS, rows))
+        assert [result.column for result in found] == quality.CRITICAL_FEATURES
+        return found
 
-    assert_passes(critical(MLFS, rows(19, 5), feature), 95, of=20)
-    assert_fails(critical(MLFS, rows(18, 5), feature), 90, 20, [FIRST])
-    assert_passes(critical(MLFS, rows(0, 4), feature), of=0)
+    for enough, too_few, not_asked in zip(rates(19, 5), rates(18, 5), rates(0, 4), strict=True):
+        assert_passes(enough, 95, of=20)
+        assert_fails(too_few, 90, 20, [FIRST])
+        assert_passes(not_asked, of=0)
 
 
 def team_rows(days, column, values):
