@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as Grid
 
-from nba_precompute import game_days
+from nba_precompute import game_days, report, validation
 from nba_precompute.assets import CASCADE_TABLES, TABLES
 from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
 from nba_precompute.coverage import (
@@ -49,13 +49,17 @@ from nba_precompute.instance import (
 )
 from nba_precompute.preflight import DEALT_WITH, NO_GO, Criterion, decide, gather, no_go
 from nba_precompute.production import BACKFILL, INVENTED, PRODUCTION, uncaptured
-from nba_precompute.sources import RawDataError
+from nba_precompute.quality import ERROR, Result, either_way
+from nba_precompute.sources import RawDataError, Source
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import SourceMismatch, WarehouseError
 from nba_precompute.tables.columns import Table
 from nba_precompute.why import explain
 
 SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
+
+ALWAYS_VALIDATED = ["coverage", "critical_null_rate"]
+"""What `validate` asks without --full."""
 
 DAYS_NAMED = 12
 """Missing days of a table that the terminal names; `status --json` names all."""
@@ -257,6 +261,53 @@ def status(
 
 
 @cli.command()
+@raw_option
+@start_option
+@end_option
+@tables_option
+@click.option("--full", is_flag=True, help="Every check of every column; without it coverage and critical NULL rates.")
+@click.option("--check-regression", is_flag=True, help="Compare windows of 30 game dates with the three before each.")
+@click.option("--json", "as_json", is_flag=True, help="Print every result with all failing days, as JSON.")
+@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as Markdown.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page with the heatmap.")
+def validate(
+    raw: Path | None,
+    start: str | None,
+    end: str | None,
+    tables: str | None,
+    full: bool,
+    check_regression: bool,
+    as_json: bool,
+    markdown: Path | None,
+    html: Path | None,
+) -> None:
+    """Whether what is stored can be trusted. Reads the warehouse alone, makes nothing; exit code 1 where an ERROR check fails."""
+    home = home_asked_for(raw)
+    if not as_json:
+        announce(home)
+    first, last = days_asked_for(home.source(), start, end)
+    wanted = tables_named(tables)
+    checks = None if full else [*ALWAYS_VALIDATED, *(["regression"] if check_regression else [])]
+    results = validation.judge_home(home, first, last, wanted, checks)
+    coverage = report.coverage_by_season(home.warehouse.partition_versions(), wanted, first, last)
+    if as_json:
+        click.echo(json.dumps(report.as_document(results), indent=2))
+    else:
+        print_report(results, coverage)
+        if check_regression:
+            print_grades(validation.compare_home(home, first, last, wanted))
+    if markdown is not None:
+        markdown.write_text(report.as_markdown(str(home.folder), first, last, results, coverage))
+    if html is not None:
+        from nba_precompute.heatmap import calendar_heatmap  # matplotlib takes half a second, and no other command draws
+
+        picture = calendar_heatmap(results, first, last)
+        html.write_text(report.as_html(str(home.folder), first, last, results, coverage, picture))
+    failed = any(not result.passed and result.severity == ERROR for result in results)
+    raise click.exceptions.Exit(SOMETHING_MISSING if failed else 0)
+
+
+@cli.command()
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make. Default: the home's own.")
 def simulate(out: Path | None) -> None:
     """Make the simulated league: invented teams' games on the real calendar, in the layout of raw games."""
@@ -301,8 +352,14 @@ def announce(home: Home) -> None:
 
 
 def source_state(home: Home, start: str | None, end: str | None) -> SourceState:
-    """The source over the days asked for: its own first and last day where nothing was typed."""
+    """The source over the days asked for."""
     source = home.source()
+    first, last = days_asked_for(source, start, end)
+    return look_at_source(source, first, last, searched=(first if start else date.min, last if end else date.max))
+
+
+def days_asked_for(source: Source, start: str | None, end: str | None) -> tuple[date, date]:
+    """The first and last day that were typed; where nothing was, the source's own."""
     known = game_days_so_far()
     days = [day for day in source.days_with_box_scores() if day in known]
     if not days:
@@ -314,7 +371,7 @@ def source_state(home: Home, start: str | None, end: str | None) -> SourceState:
     last = min(parse_day("--end", end) if end else days[-1], game_days.today_in_new_york())
     if not game_days.days_between(game_days.game_days, first, last):
         raise click.ClickException(f"there is no game day from {first} to {last}.")
-    return look_at_source(source, first, last, searched=(first if start else date.min, last if end else date.max))
+    return first, last
 
 
 def parse_day(option: str, typed: str) -> date:
@@ -425,6 +482,42 @@ def print_coverage(title: str, found: pd.DataFrame) -> None:
             for season in seasons
         ]
         grid.add_row(str(table), *cells, str(of_table["missing"].sum()), str(of_table["stale"].sum()))
+    console.print(grid)
+
+
+def print_report(results: Sequence[Result], coverage: pd.DataFrame) -> None:
+    """Coverage by table and season, then what failed with what to do."""
+    grid = Grid(title="Coverage", title_justify="left", header_style="bold", box=SIMPLE)
+    grid.add_column("table", no_wrap=True)
+    for name in ("season", "days", "there", "share %", "of all game dates %"):
+        grid.add_column(name, justify="right")
+    grid.add_column("missing")
+    for row in coverage.itertuples(index=False):
+        shares = f"{row.share:.1f}", f"{row.of_all_game_dates:.1f}"
+        grid.add_row(row.table, row.season, str(row.eligible), str(row.present), *shares, report.named(row.missing))
+    console.print(grid)
+    failed = report.failures(results)
+    for result in failed:
+        column = f" of {result.column}" if result.column else ""
+        console.print(
+            f"{result.severity}: {result.table}, {result.check}{column}: {result.in_words}: {report.named(result.days)}"
+        )
+        console.print(f"  {result.remedy}")
+    errors_found = sum(result.severity == ERROR for result in failed)
+    console.print(f"{len(results)} results, {errors_found} errors, {len(failed) - errors_found} remarks.")
+
+
+def print_grades(grades: pd.DataFrame) -> None:
+    """Of each measure the latest window and the worst one: its last day, its percent of the baseline and its grade."""
+    grid = Grid(title="Windows against those before them, in percent", title_justify="left", header_style="bold", box=SIMPLE)
+    for name in ("table", "measure", "latest window to", "worst window to"):
+        grid.add_column(name, no_wrap=True)
+    for (table, measure), rows in grades.groupby(["table", "measure"], sort=False):
+        distance = [either_way(str(measure), percent) for percent in rows["percent"]]
+        shown = rows.loc[rows["window_to"].idxmax()], rows.iloc[distance.index(min(distance))]
+        grid.add_row(
+            str(table), str(measure), *(f"{row['window_to'].date()} {row['percent']:.1f} {row['grade']}" for row in shown)
+        )
     console.print(grid)
 
 

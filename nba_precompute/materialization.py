@@ -34,13 +34,17 @@ Made = dg.MaterializeResult | dg.AssetCheckResult
 
 @dataclass(frozen=True)
 class Inputs:
-    """What one run of an asset reads: the run's days that can be computed, why others cannot, and the rows they see."""
+    """What one run of an asset reads: the run's days that can be computed, why others cannot, and the rows they see.
+
+    `versions` are the warehouse's partition versions before the run.
+    """
 
     home: Home
     source: Source
     table: Table
     days: Sequence[date]
     read: Mapping[date, str]
+    versions: pd.DataFrame
     untrusted: Mapping[date, str] = field(default_factory=dict)
 
     @property
@@ -121,7 +125,7 @@ def inputs_of(home: Home, table: Table, days: Sequence[date]) -> Inputs:
     is_of_day = READS[table.name] is GAMES_OF_DAY
     untrusted = missing_upstream(table, days, hashes) | (problems_of_days if is_of_day else unscheduled_days)(source, days)
     there = [day for day in days if day not in untrusted]
-    return Inputs(home, source, table, there, lineage.read_hashes(table.name, there, hashes), untrusted)
+    return Inputs(home, source, table, there, lineage.read_hashes(table.name, there, hashes), versions, untrusted)
 
 
 def published_hashes(versions: pd.DataFrame) -> dict[str, pd.Series]:
@@ -226,7 +230,7 @@ def publish(
         source=inputs.source.name,
     )
     metadata = {table.name: metadata_by_day(table, frame, versions) for table, frame in frames}
-    results = judge_run(inputs, tables, {table.name: frame for table, frame in computed})
+    results = judge_run(inputs, tables, {table.name: frame for table, frame in computed}, versions)
     evaluations = list(checks.check_results(results, context.selected_asset_check_keys))
     if inputs.untrusted:
         for table, _ in frames:
@@ -253,13 +257,17 @@ def publish(
         yield dg.MaterializeResult(asset_key=table.name, check_results=of_table)
 
 
-def judge_run(inputs: Inputs, tables: Sequence[Table], computed: Mapping[str, pd.DataFrame]) -> list[Result]:
-    """What the rules say of the run's days, those that were left out among them."""
+def judge_run(
+    inputs: Inputs, tables: Sequence[Table], computed: Mapping[str, pd.DataFrame], published: pd.DataFrame
+) -> list[Result]:
+    """What the rules say of the run's days, those that were left out among them; `published` are the versions it has made."""
     known = dict(computed)
     if inputs.days:
         known |= {name: frame for (name, _), frame in inputs.published.items()}
     days = sorted({*inputs.days, *inputs.untrusted})
-    return validation.judge_run(inputs.home, tables, days, inputs.source.schedule(), known, quality.RULES)
+    left_out = inputs.versions[inputs.versions["day"].isin([pd.Timestamp(day) for day in inputs.untrusted])]
+    versions = pd.concat([frame for frame in (left_out, published) if len(frame)] or [published])
+    return validation.judge_run(inputs.home, tables, days, inputs.source.schedule(), known, versions, quality.RULES)
 
 
 def add_metadata_of_days(

@@ -84,13 +84,18 @@ def made_again(table: Table, days: Sequence[date], source: Source, rows: Rows) -
 
 
 def judge_run(
-    home: Home, tables: Sequence[Table], days: Sequence[date], schedule: pd.DataFrame, known: Rows, checks: Iterable[str]
+    home: Home,
+    tables: Sequence[Table],
+    days: Sequence[date],
+    schedule: pd.DataFrame,
+    known: Rows,
+    versions: pd.DataFrame,
+    checks: Iterable[str],
 ) -> list[Result]:
     """The named checks over the days of a run that has just published its good ones.
 
     `known` holds upstream rows that the run has read or made. The tables themselves are read back: what is stored is judged.
     """
-    versions = home.warehouse.partition_versions()
     results = []
     for season in SEASONS:
         of_season = [day for day in days if season.first_game <= day <= season.last_game]
