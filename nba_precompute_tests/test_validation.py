@@ -204,3 +204,6 @@ def test_a_run_of_good_days_evaluates_every_check_of_its_tables_once(simulated_s
     evaluations = made.get_asset_check_evaluations()
     assert len(evaluations) == sum(len(quality.checks_of(table)) for table in SUMMARY_TABLES)
     assert all(evaluation.passed for evaluation in evaluations)
+    compared = [evaluation.metadata["denominator"].value for evaluation in evaluations if evaluation.check_name == "reproduced"]
+    assert len(compared) == len(SUMMARY_TABLES)
+    assert min(compared) > 0
