@@ -24,7 +24,6 @@ from alembic.runtime.migration import HeadMaintainer
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
 from nba_precompute.backfill import days_to_make, next_runs
 from nba_precompute.coverage import MISSING, STALE, THERE
-from nba_precompute.definitions import build_definitions
 from nba_precompute.event_log import BATCHED_EVENTS, WAITING_EVENTS, BatchedSqliteEventLogStorage
 from nba_precompute.home import DAGSTER_FOLDER, Home
 from nba_precompute.instance import PROCESS_TAG, UNFINISHED, end_runs_of_dead_processes, instance_of, this_process
@@ -186,7 +185,7 @@ def test_the_settings_of_a_home_are_never_half_there(tmp_path):
 
     reading = threading.Thread(target=read)
     reading.start()
-    for _ in range(20):
+    for _ in range(10):
         instance_of(home).dispose()
     done.set()
     reading.join()
@@ -294,7 +293,7 @@ def test_a_command_ends_the_runs_of_a_dead_one_and_no_others(tmp_path):
     dead.start()
     of_dead = f"{dead.pid}@{psutil.Process(dead.pid).create_time():.2f}"
     with instance_of(Home(tmp_path)) as instance:
-        job = build_definitions(Home(tmp_path)).resolve_implicit_global_asset_job_def()
+        job = dg.GraphDefinition("of_a_command").to_job()
         runs = [
             instance.create_run_for_job(job, status=status, tags={PROCESS_TAG: process})
             for process in (of_dead, this_process())
