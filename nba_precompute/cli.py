@@ -47,6 +47,7 @@ from nba_precompute.instance import (
     instance_of,
     this_process,
 )
+from nba_precompute.materialization import refused_in_production
 from nba_precompute.preflight import DEALT_WITH, NO_GO, Criterion, decide, gather, no_go
 from nba_precompute.production import BACKFILL, INVENTED, PRODUCTION, uncaptured
 from nba_precompute.quality import ERROR, Result, either_way
@@ -142,13 +143,13 @@ def backfill(
     """Make what is missing or stale. Safe to interrupt at any moment and run again."""
     home = home_asked_for(raw)
     wanted = tables_named(tables)
+    if mode == PRODUCTION and (home.source_name == SIMULATED_LEAGUE or (reset and raw is None)):
+        raise click.ClickException(INVENTED)
     if reset:
         if home.raw is not None and not home.raw.is_dir():
             raise click.ClickException(f"{home.raw} is no folder, so nothing was reset.")
         shutil.rmtree(home.folder / DAGSTER_FOLDER, ignore_errors=True)
         home.delete_warehouse()
-    if mode == PRODUCTION and home.source_name == SIMULATED_LEAGUE:
-        raise click.ClickException(INVENTED)
     announce(home)
     state = source_state(home, start, end)
     if mode == PRODUCTION:
@@ -178,12 +179,12 @@ def backfill(
             say_what_is_synthetic(to_make, after, state)
     for failure in failures:
         errors.print(f"[red]{escape(failure)}[/red]")
-    refused = after["reason"].isin(state.refused.values())
-    name_what_is_missing(after[~refused])
-    name_what_is_refused(after[refused])
+    refused = refused_by_production(home, state, before, to_make, after) if mode == PRODUCTION else after.head(0)
+    name_what_is_missing(after.drop(refused.index))
+    name_what_is_refused(refused)
     name_games_off_the_calendar(state)
     say_what_to_correct(after, state)
-    raise click.exceptions.Exit(exit_code(after, state))
+    raise click.exceptions.Exit(SOMETHING_MISSING if len(refused) else exit_code(after, state))
 
 
 @cli.command()
@@ -522,9 +523,8 @@ def print_grades(grades: pd.DataFrame) -> None:
 
 
 def exit_code(found: pd.DataFrame, state: SourceState) -> int:
-    """0 where every day of every table is there, none is refused, and the source has no game that no table can have."""
-    refused = found["reason"].isin(state.refused.values()).any()
-    return 0 if is_complete(found) and not state.off_the_calendar and not refused else SOMETHING_MISSING
+    """0 where every day of every table is there, and the source has no game that no table can have."""
+    return 0 if is_complete(found) and not state.off_the_calendar else SOMETHING_MISSING
 
 
 def name_what_is_missing(found: pd.DataFrame) -> None:
@@ -552,15 +552,30 @@ def name_games_off_the_calendar(state: SourceState) -> None:
     )
 
 
+def refused_by_production(
+    home: Home, state: SourceState, before: pd.DataFrame, to_make: pd.DataFrame, after: pd.DataFrame
+) -> pd.DataFrame:
+    """Rows of the survey that are not fit for production: not captured, or there already and read from what fails a check."""
+    there = before[(before["state"] == THERE) & before["reason"].isna() & ~before.index.isin(to_make.index)]
+    unfit = []
+    for table in CASCADE_TABLES:
+        of_table = there[there["table"] == table.name]
+        reasons = refused_in_production(home, table, list(of_table["day"])) if len(of_table) else {}
+        unfit.append(of_table.assign(reason=of_table["day"].map(reasons)).dropna(subset="reason"))
+    return pd.concat([after[after["reason"].isin(state.refused.values())], *unfit])
+
+
 def name_what_is_refused(refused: pd.DataFrame) -> None:
-    """Name the days that production mode refuses, with the first one's reason; some may be there from backfill mode."""
+    """Name the days that production mode refuses, with the first reasons; some may be there already."""
     for is_there, rows in refused.groupby(refused["state"] == THERE):
         days = sorted(set(rows["day"]))
         named = ", ".join(str(day) for day in days[:DAYS_NAMED])
         more = f" and {len(days) - DAYS_NAMED} more" if len(days) > DAYS_NAMED else ""
-        words = "there from backfill mode" if is_there else "not published"
+        words = "there already" if is_there else "not published"
         console.print(f"refused by production mode, {words}: {named}{more} of {', '.join(rows['table'].unique())}:")
-        console.print(f"  {rows['reason'].iloc[0]}", markup=False)
+        reasons = dict.fromkeys(line for of_row in rows["reason"] for line in of_row.splitlines())
+        for reason in list(reasons)[:REASONS_NAMED]:
+            console.print(f"  {reason}", markup=False)
 
 
 def name_with_reasons(reasons_of: Mapping[str, str]) -> None:

@@ -199,6 +199,11 @@ def fit_for_production(inputs: Inputs) -> Inputs:
     return without(kept, production.refused_by_inputs(kept.home, kept.table, kept.days, kept.source.schedule(), known))
 
 
+def refused_in_production(home: Home, table: Table, days: Sequence[date]) -> Mapping[date, str]:
+    """The days of a table that production mode would not publish now."""
+    return fit_for_production(inputs_of(home, table, days)).untrusted
+
+
 def without(inputs: Inputs, refused: Mapping[date, str]) -> Inputs:
     """The inputs with some of their days left out, for a reason."""
     kept = [day for day in inputs.days if day not in refused]

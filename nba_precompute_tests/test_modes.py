@@ -21,6 +21,7 @@ from nba_precompute.production import PRODUCTION, uncaptured
 from nba_precompute.sources import layout
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute_tests.conftest import REAL_DATA, needs_real_data
+from nba_precompute_tests.test_command_line import run
 from nba_precompute_tests.test_resume import change, without_day
 from nba_precompute_tests.test_runs import Platform, change_box_scores, folder_of
 
@@ -167,6 +168,32 @@ def test_of_missing_games_those_of_the_last_game_day_refuse_a_day_and_older_ones
         assert "1 of 4 days were not published: 2023-11-09" in failure
         assert "fails the check coverage on 2023-11-08" in failure
     assert {run.tags["nba_precompute/mode"] for run in platform.instance.get_runs()} == {PRODUCTION}
+
+
+def test_a_command_names_what_production_refuses_and_what_is_there_already_and_not_fit(published, tmp_path):
+    platform = Platform(copy_of(published, tmp_path), published.home.raw)
+    change_rows(
+        platform, "UPDATE nba_precompute.team_defense_zone_analysis SET opponent_pace = 1 WHERE analysis_date = '2023-11-09'"
+    )
+    change_rows(platform, "DROP TABLE nba_predictions.ml_feature_store_v2")
+    days = ["--start", ELIGIBLE[0], "--end", ELIGIBLE[-1]]
+    done = run("backfill", "--mode", "production", *days, home=platform.home.folder, expect=1)
+    assert "contexts captured (a backfill goes on: left out and named): 2 of 6 days: 2023-11-12 is not captured" in done.stdout
+    assert "refused by production mode, not published: 2023-11-12, 2023-11-13 of ml_feature_store_v2:" in done.stdout
+    assert (
+        "refused by production mode, there already: 2023-11-09, 2023-11-12, 2023-11-13 of upcoming_team_game_context,"
+        in done.stdout
+    )
+    assert "its input team_defense_zone_analysis fails the check content_hash on 2023-11-09" in done.stdout
+    assert "ml_feature_store_v2, 2023-11-08 to 2023-11-11: 1 of 4 days were not published: 2023-11-09" in done.stderr
+    assert "are synthetic" not in done.stdout
+    assert stored_days(platform, FEATURES) == set(CAPTURED) - {date(2023, 11, 9)}
+
+
+def test_a_backfill_says_how_many_of_its_dates_are_synthetic(published, tmp_path):
+    folder = copy_of(published, tmp_path)
+    done = run("backfill", "--start", ELIGIBLE[0], "--end", ELIGIBLE[-1], "--tables", FEATURES.name, "--force", home=folder)
+    assert "2 of 6 dates made are synthetic (context_source)" in done.stdout
 
 
 # -------------------------------------------------------------------------------------------------------- real games
