@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nba_precompute.sources import Source
-from nba_precompute.sources.parquet_folder import ParquetFolder
+from nba_precompute.sources.parquet_folder import parquet_folder
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import Warehouse, source_mismatch
 from nba_precompute.storage.duckdb import DuckDBWarehouse
@@ -74,10 +74,10 @@ class Home:
         if known is not None and known != name:
             raise source_mismatch(str(self.folder), known, name)
         if name != SIMULATED_LEAGUE:
-            return ParquetFolder(Path(name), name=name)
+            return parquet_folder(Path(name), name=name)
         if not self.league_folder.exists():
             write_simulated_league(self.league_folder)
-        return ParquetFolder(self.league_folder, name=SIMULATED_LEAGUE)
+        return parquet_folder(self.league_folder, name=SIMULATED_LEAGUE)
 
 
 def hindrance(home: Home, error: BaseException) -> str | None:

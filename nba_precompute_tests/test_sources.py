@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from nba_precompute.sources import RawDataError, layout, trust
-from nba_precompute.sources.parquet_folder import ParquetFolder
+from nba_precompute.sources.parquet_folder import ParquetFolder, parquet_folder
 from nba_precompute_tests.cascade import everything
 from nba_precompute_tests.conftest import REAL_DATA, box_row, needs_real_data, schedule_row, shot_rows
 
@@ -304,6 +304,18 @@ def test_a_range_within_the_last_one_is_of_the_same_rows_and_a_wider_one_is_read
     assert folder.box_scores(DAY.date(), date(2021, 10, 21))["ast"].tolist() == [9, 9]
     first.loc[:, "ast"] = 7  # what a caller does with its rows is its own affair
     assert folder.box_scores(DAY.date(), DAY.date())["ast"].tolist() == [9]
+
+
+def test_a_folder_whose_files_changed_is_read_again(folder):
+    as_it_is = parquet_folder(folder.path, "one game")
+    assert parquet_folder(folder.path, "one game") is as_it_is
+    assert as_it_is.box_scores(DAY.date(), DAY.date())["ast"].tolist() == [2, 2]
+    write(folder.path, layout.BOX_SCORES, box().assign(game_date=DAY.date(), ast=9))
+    changed = parquet_folder(folder.path, "one game")
+    assert changed.box_scores(DAY.date(), DAY.date())["ast"].tolist() == [9, 9]
+    assert as_it_is.box_scores(DAY.date(), DAY.date())["ast"].tolist() == [2, 2]
+    write(folder.path, layout.INJURIES, news(date(2021, 10, 1)))
+    assert parquet_folder(folder.path, "one game") is not changed
 
 
 def test_absent_optional_files_are_empty_frames_with_their_columns(folder):

@@ -1,9 +1,10 @@
 """A folder of Parquet files in the layout of `sources.layout`, read by date range. Rows are judged in `sources.trust`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +47,25 @@ FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 PROBLEMS_SHOWN = 3
 """How many problems of a file its refusal names."""
+
+
+def parquet_folder(path: Path, name: str) -> "ParquetFolder":
+    """The folder as it is now: the same one, with what it has read, as long as its files are the same."""
+    files = [path / file.name for file in layout.FILES]
+    found = tuple((stat.st_ino, stat.st_size, stat.st_mtime_ns) if (stat := _stat(file)) else None for file in files)
+    return _folder_of_files(path, name, found)
+
+
+@lru_cache(maxsize=1)
+def _folder_of_files(path: Path, name: str, files: tuple[tuple[int, int, int] | None, ...]) -> "ParquetFolder":
+    return ParquetFolder(path, name)
+
+
+def _stat(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
