@@ -68,8 +68,9 @@ def check_result(table: str, check: str, results: Sequence[Result]) -> dg.AssetC
             "threshold": worst.threshold,
             "denominator": worst.denominator,
             "failing_days": len(days),
-            **({"days": named + more, "what_to_do": dg.MetadataValue.md(worst.remedy)} if days else {}),
-            **({"by_column": by_column(results, table)} if several else {}),
+            "days": named + more or "none",
+            "what_to_do": dg.MetadataValue.md(worst.remedy if days else "Nothing."),
+            "by_column": by_column(results, table),
             **({"where_to_look": as_table(worst)} if days and len(worst.worst) else {}),
         },
     )
