@@ -28,7 +28,7 @@ from nba_precompute_tests.cascade import everything
 from nba_precompute_tests.test_runs import Platform, folder_of
 
 START, END = date(2023, 10, 24), date(2023, 11, 13)
-CHANGED = pd.Timestamp("2023-11-10")
+CHANGED, LATE = pd.Timestamp("2023-11-10"), pd.Timestamp("2023-11-12")
 
 SUMMARIES = [table.name for table in SUMMARY_TABLES]
 TEAMS, SLATE, DEFENSES, ZONES, FACTORS, FEATURES = CASCADE = [table.name for table in CASCADE_TABLES]
@@ -116,10 +116,11 @@ def without_day(rows, day=CHANGED):
 
 @pytest.fixture(scope="module")
 def filled(simulated_season, tmp_path_factory):
-    """A home with everything from START to END, whose injury source covers the days to 10 November."""
+    """A home with everything from START to END; shots of LATE are not there yet, injury news are to 10 November."""
     platform = Platform(tmp_path_factory.mktemp("filled") / "home", folder_of(simulated_season, tmp_path_factory))
     for file in (layout.BOX_SCORES, layout.SHOTS, layout.LINES, layout.PROPS):
         change(platform, file, lambda rows: rows[rows["game_date"] <= pd.Timestamp(END)])
+    change(platform, layout.SHOTS, lambda rows: without_day(rows, LATE))
     change(platform, layout.INJURIES, lambda rows: rows, covered_from=str(START), covered_to="2023-11-10")
     assert made_by(platform) == {**days(SUMMARIES, "10-24 to 11-13"), **days(CASCADE, "11-08 to 11-13")}
     return platform
@@ -149,16 +150,13 @@ def test_a_corrected_box_score(home):
     assert_as_made_from_nothing(home)
 
 
-def test_a_corrected_box_score_of_a_bootstrap_day(home):
-    change(home, layout.BOX_SCORES, lambda rows: one_more_free_throw(rows, pd.Timestamp("2023-10-28")))
-    assert made_by(home) == {**days(SUMMARIES, "10-28"), **days(CASCADE, "11-08 to 11-13")}
-    assert_as_made_from_nothing(home)
-
-
-def test_a_corrected_box_score_of_the_last_day_is_seen_by_no_other(home):
+def test_a_corrected_box_score_that_no_other_day_sees_and_the_correction_taken_back(home, filled):
     change(home, layout.BOX_SCORES, lambda rows: one_more_free_throw(rows, pd.Timestamp(END)))
     assert made_by(home) == days(SUMMARIES, "11-13")
     assert_as_made_from_nothing(home)
+    shutil.copy(filled.home.raw / layout.BOX_SCORES.name, home.home.raw)
+    assert made_by(home) == days(SUMMARIES, "11-13")
+    pd.testing.assert_series_equal(home.hashes(), filled.hashes())
 
 
 def test_who_assisted_a_basket_is_no_business_of_the_teams(home):
@@ -174,16 +172,12 @@ def test_who_assisted_a_basket_is_no_business_of_the_teams(home):
     assert_as_made_from_nothing(home)
 
 
-def test_shots_that_arrive_late(home, filled):
-    """Or, as the files have it, a correction and the same taken back: the old hashes come again."""
-    change(home, layout.SHOTS, without_day)
-    made = {**days(SUMMARIES, "11-10"), **days(CASCADE, "11-11 to 11-13")}
-    assert made_by(home) == made
+def test_shots_that_arrive_late(home, simulated_season):
+    assert home.home.warehouse.read(TABLES[0], LATE.date(), LATE.date())["paint_attempts"].isna().all()
+    shutil.copy(simulated_season.path / layout.SHOTS.name, home.home.raw)
+    assert made_by(home) == {**days(SUMMARIES, "11-12"), **days(CASCADE, "11-13")}
+    assert home.home.warehouse.read(TABLES[0], LATE.date(), LATE.date())["paint_attempts"].notna().all()
     assert_as_made_from_nothing(home)
-    assert home.home.warehouse.read(TABLES[0], CHANGED.date(), CHANGED.date())["paint_attempts"].isna().all()
-    shutil.copy(filled.home.raw / layout.SHOTS.name, home.home.raw)
-    assert made_by(home) == made
-    pd.testing.assert_series_equal(home.hashes(), filled.hashes())
 
 
 def test_what_no_table_counts_makes_its_own_day_alone(home, filled):
@@ -197,16 +191,16 @@ def test_what_no_table_counts_makes_its_own_day_alone(home, filled):
     pd.testing.assert_series_equal(home.hashes(), filled.hashes())
 
 
-def test_a_box_score_that_arrives_late_fills_its_gap(filled, tmp_path):
+def test_a_box_score_of_the_bootstrap_that_arrives_late_fills_its_gap(filled, tmp_path):
     shutil.copytree(filled.home.raw, tmp_path / "raw")
     home = Platform(tmp_path / "home", tmp_path / "raw")
-    change(home, layout.BOX_SCORES, lambda rows: rows[rows["game_id"] != "0022300133"])
-    assert made_by(home) == {**days(SUMMARIES, "10-24 to 11-09, 11-11 to 11-13"), **days(CASCADE, "11-08 to 11-13")}
+    change(home, layout.BOX_SCORES, lambda rows: rows[rows["game_id"] != "0022300039"])
+    assert made_by(home) == {**days(SUMMARIES, "10-24 to 10-27, 10-29 to 11-13"), **days(CASCADE, "11-08 to 11-13")}
     states = home.states(START, END)
-    assert dict(states[states != THERE]) == {(table, CHANGED.date()): GAP for table in SUMMARIES}
+    assert dict(states[states != THERE]) == {(table, date(2023, 10, 28)): GAP for table in SUMMARIES}
     assert made_by(home) == {}
     shutil.copy(filled.home.raw / layout.BOX_SCORES.name, home.home.raw)
-    assert made_by(home) == {**days(SUMMARIES, "11-10"), **days(CASCADE, "11-11 to 11-13")}
+    assert made_by(home) == {**days(SUMMARIES, "10-28"), **days(CASCADE, "11-08 to 11-13")}
     pd.testing.assert_series_equal(home.hashes(), filled.hashes())
 
 
@@ -298,12 +292,12 @@ def test_birth_dates_that_arrive_late(home):
 
 
 def test_an_optional_file_that_goes_is_missed_and_an_empty_one_in_its_place_changes_nothing(home):
-    (home.home.raw / layout.LINES.name).rename(home.home.folder / "lines")
-    assert made_by(home) == days([TEAMS, SLATE, FACTORS, FEATURES], "11-08 to 11-13")
-    assert_as_made_from_nothing(home)
-    (home.home.folder / "lines").rename(home.home.raw / layout.LINES.name)
+    lines, aside = home.home.raw / layout.LINES.name, home.home.folder / "lines"
+    lines.rename(aside)
+    assert made_by(home, tables=[TABLE[TEAMS]]) == days([TEAMS], "11-08 to 11-13")
+    aside.rename(lines)
     change(home, layout.LINES, lambda rows: rows.head(0))
-    assert made_by(home) == {}
+    assert made_by(home, tables=[TABLE[TEAMS]]) == {}
 
 
 def test_files_written_again_with_their_rows_in_another_order(home):
@@ -347,15 +341,14 @@ def test_a_game_to_come_that_is_moved(home):
 
 
 def test_a_day_whose_games_are_all_called_off_is_left_as_it_was(home):
-    """The calendar still has the day, and no table can have rows of it. Its eight teams do not play on the day after."""
-    called_off = pd.Timestamp("2023-11-12")
+    """The calendar still has the day, and no table can have rows of it. On the next day its games no longer lack their shots."""
     for file in (layout.SCHEDULE, layout.BOX_SCORES, layout.SHOTS, layout.LINES, layout.PROPS):
-        change(home, file, lambda rows: rows[rows["game_date"] != called_off])
-    assert made_by(home) == days([TEAMS, SLATE, DEFENSES, ZONES], "11-13")
+        change(home, file, lambda rows: rows[rows["game_date"] != LATE])
+    assert made_by(home) == days(CASCADE, "11-13")
     found = home.survey(START, END)
     absent = found[found["state"] != THERE]
     assert set(zip(absent["table"], absent["day"], absent["state"], strict=True)) == {
-        (table, called_off.date(), STALE) for table in (*SUMMARIES, TEAMS, SLATE, FEATURES)
+        (table, LATE.date(), STALE) for table in (*SUMMARIES, TEAMS, SLATE, FEATURES)
     }
     assert absent["reason"].str.contains("schedule.parquet: 2023-11-12").all()
 
@@ -429,17 +422,9 @@ def test_a_run_deleted_in_the_ui_takes_its_days_with_it(home):
     assert set(home.states(START, END)) == {THERE}
 
 
-@pytest.mark.parametrize(
-    ("file", "how", "others"),
-    [
-        (layout.PLAYERS, lambda rows: rows.assign(birth_date=rows["birth_date"] - pd.Timedelta(days=3650)), "11-08 to 11-13"),
-        (layout.LINES, lambda rows: rows.assign(total=rows["total"] + (rows["game_date"] == CHANGED)), "11-10"),
-    ],
-    ids=["the slate is stale", "the slate will be stale"],
-)
-def test_what_reads_a_table_that_waits_waits_too_although_it_is_missing_itself(file, how, others, home):
-    """Made along with the team context, the factors would read the slate of before, and be made twice or left stale."""
+def test_what_reads_a_table_that_waits_waits_too_although_it_is_missing_itself(home):
+    """The slate is there, and stale as soon as the team context is made; made along with that, the factors would be made twice."""
     home.instance.wipe_assets([dg.AssetKey(TEAMS), dg.AssetKey(FACTORS)])
-    change(home, file, how)
-    assert made_by(home) == {**days([TEAMS, FACTORS], "11-08 to 11-13"), **days([SLATE, FEATURES], others)}
+    change(home, layout.LINES, lambda rows: rows.assign(total=rows["total"] + (rows["game_date"] == CHANGED)))
+    assert made_by(home) == {**days([TEAMS, FACTORS], "11-08 to 11-13"), **days([SLATE, FEATURES], "11-10")}
     assert_as_made_from_nothing(home)
