@@ -19,7 +19,7 @@ import pandas as pd
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.coverage import MISSING, STALE, SourceState, partitions_of, survey
 from nba_precompute.game_days import contiguous_ranges
-from nba_precompute.home import Home
+from nba_precompute.home import Home, of_dagsters_storage
 from nba_precompute.lineage import READS, Read, Window
 from nba_precompute.production import BACKFILL, run_config_of
 from nba_precompute.tables.columns import Table
@@ -33,6 +33,9 @@ RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster
 
 NAME_OF_OUR_ERROR = r"^nba_precompute\.[\w.]+: "
 """Errors of this package are whole sentences; the names of others say something."""
+
+SQLITE = "sqlite3."
+"""How an error of Dagster's storage begins that is met within a run."""
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Events go to the instance; on the terminal the progress bar is what is seen."""
@@ -94,7 +97,7 @@ def backfill_days(
             made += run.partitions
             attempted |= {(table, day): reads.get((table, day)) for table in tables_begun(run, result) for day in run.days}
             if not result.success:
-                failures += [failure_in_words(run, event) for event in result.all_events if event.is_step_failure]
+                failures += [failure_in_words(home, run, event) for event in result.all_events if event.is_step_failure]
 
 
 def counting(on_progress: OnProgress, run: RangedRun, made: int, total: int, dates: int) -> Callable[[], None]:
@@ -190,10 +193,12 @@ def execute(
     )
 
 
-def failure_in_words(run: RangedRun, event: dg.DagsterEvent) -> str:
+def failure_in_words(home: Home, run: RangedRun, event: dg.DagsterEvent) -> str:
     """What failed and why, for the terminal."""
     failed = event.step_failure_data
     said = failed.user_failure_data.description if failed.user_failure_data else None
     error = failed.error.cause or failed.error if failed.error else None
     why = said or (re.sub(NAME_OF_OUR_ERROR, "", error.message.strip()) if error else "no error was recorded")
+    if why.startswith(SQLITE):
+        why = of_dagsters_storage(home, why.removeprefix(SQLITE).partition(": ")[2])
     return f"{event.step_key}, {run.days[0]} to {run.days[-1]}: {why}"

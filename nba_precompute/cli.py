@@ -177,8 +177,7 @@ def backfill(
             after = survey(home, instance, state, wanted)
             print_coverage(f"After {time.monotonic() - started:.0f} s", after)
             say_what_is_synthetic(to_make, after, state)
-    for failure in failures:
-        errors.print(f"[red]{escape(failure)}[/red]")
+    print_failures(failures)
     refused = refused_by_production(home, state, before, to_make, after) if mode == PRODUCTION else after.head(0)
     name_what_is_missing(after.drop(refused.index))
     name_what_is_refused(refused)
@@ -520,6 +519,16 @@ def print_grades(grades: pd.DataFrame) -> None:
             str(table), str(measure), *(f"{row['window_to'].date()} {row['percent']:.1f} {row['grade']}" for row in shown)
         )
     console.print(grid)
+
+
+def print_failures(failures: Sequence[str]) -> None:
+    """Print why runs failed, each reason once, after all that it stopped."""
+    stopped: dict[str, list[str]] = {}
+    for failure in failures:
+        what, _, why = failure.partition(": ")
+        stopped.setdefault(why, []).append(what)
+    for why, all_of_it in stopped.items():
+        errors.print(f"[red]{escape('; '.join(all_of_it))}: {escape(why)}[/red]")
 
 
 def exit_code(found: pd.DataFrame, state: SourceState) -> int:

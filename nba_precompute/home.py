@@ -31,6 +31,8 @@ NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
 
+AGAIN = "then run the same command again; what was published stays."
+
 DAMAGED = ("file is not a database", "malformed")
 """What SQLite says of a file that it cannot use; all else that it says is of the disk, of permissions or of a lock."""
 
@@ -82,19 +84,9 @@ class Home:
 
 def hindrance(home: Home, error: BaseException) -> str | None:
     """What keeps the home from being written, and what to do, where that is why something failed; None where it is not."""
-    storage = home.folder / DAGSTER_FOLDER
-    again = "then run the same command again; what was published stays."
     for cause in _causes(error):
         if isinstance(cause, sqlite3.Error):
-            if any(words in str(cause) for words in DAMAGED):
-                return (
-                    f"Dagster's storage in {storage} is damaged ({cause}). Move it away: its history is lost, and the next "
-                    "backfill makes all days again."
-                )
-            return (
-                f"Dagster's storage in {storage} cannot be written ({cause}). Free space on its disk and allow this user to write "
-                f"there, {again}"
-            )
+            return of_dagsters_storage(home, str(cause))
         if isinstance(cause, OSError) and cause.errno in NO_FOLDER:
             return (
                 f"{cause.filename} cannot be a folder: a file is in its way. Move the file, or use another home "
@@ -102,8 +94,22 @@ def hindrance(home: Home, error: BaseException) -> str | None:
             )
         if isinstance(cause, OSError) and cause.errno in NO_SPACE | NO_PERMISSION:
             advice = "Free space on its disk" if cause.errno in NO_SPACE else "Allow this user to write there"
-            return f"{cause.filename or home.folder} cannot be written ({os.strerror(cause.errno)}). {advice}, {again}"
+            return f"{cause.filename or home.folder} cannot be written ({os.strerror(cause.errno)}). {advice}, {AGAIN}"
     return None
+
+
+def of_dagsters_storage(home: Home, words: str) -> str:
+    """What SQLite says of the history, with what to do."""
+    storage = home.folder / DAGSTER_FOLDER
+    if any(damage in words for damage in DAMAGED):
+        return (
+            f"Dagster's storage in {storage} is damaged ({words}). Move it away: its history is lost, and the next backfill makes "
+            "all days again."
+        )
+    return (
+        f"Dagster's storage in {storage} cannot be written ({words}). Free space on its disk and allow this user to write there, "
+        f"{AGAIN}"
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
