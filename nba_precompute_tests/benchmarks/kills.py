@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -87,11 +88,11 @@ def differences(home: Home, undisturbed: Home) -> list[str]:
 
 
 def going_on(instance: dg.DagsterInstance) -> str:
-    """What a killed command was doing, by the records that it left."""
+    """What a command was doing when it died, by the records that it left."""
     runs = instance.get_runs(limit=1)
     if not runs:
         return "before the first run"
-    if runs[0].status not in UNFINISHED:
+    if runs[0].status is dg.DagsterRunStatus.SUCCESS:
         return "between or after runs"
     events = [entry.dagster_event for entry in instance.all_logs(runs[0].run_id) if entry.dagster_event]
     steps = [event for event in events if event.is_step_event]
@@ -103,13 +104,20 @@ def going_on(instance: dg.DagsterInstance) -> str:
     )
 
 
-def start_backfill(home: Home, season: str) -> subprocess.Popen[str]:
-    """The command over one season; returns when it has said which home and source it uses, which it does before it reads."""
+def command_over(home: Home, season: str) -> dict[str, Any]:
+    """The command over one season, as `subprocess` takes it."""
     [days] = [known for known in SEASONS if known.name == season]
     command = [sys.executable, "-m", "nba_precompute", "backfill", "--raw", str(home.raw)]
-    command += ["--start", str(days.first_game), "--end", str(days.last_game)]
-    environment = {**os.environ, "NBA_PRECOMPUTE_HOME": str(home.folder)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return {
+        "args": [*command, "--start", str(days.first_game), "--end", str(days.last_game)],
+        "env": {**os.environ, "NBA_PRECOMPUTE_HOME": str(home.folder)},
+        "text": True,
+    }
+
+
+def start_backfill(home: Home, season: str) -> subprocess.Popen[str]:
+    """Start the command; returns when it has said which home and source it uses, which it does before it reads."""
+    process = subprocess.Popen(**command_over(home, season), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     while not process.stdout.readline().startswith("Source"):
         assert process.poll() is None, "the backfill could not run"
