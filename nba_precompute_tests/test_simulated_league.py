@@ -1,5 +1,8 @@
 """The simulated league keeps the rules of the real one's files, and lies near its figures."""
 
+import multiprocessing
+import os
+import signal
 from datetime import date
 
 import numpy as np
@@ -171,6 +174,23 @@ def test_an_interrupted_league_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_simulated_league(tmp_path / "league", [SEASON])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    def league():
+        write_simulated_league(tmp_path / "league", [SEASON])
+
+    def killed(*_):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(simulated, "_lines", killed)
+        process = multiprocessing.get_context("fork").Process(target=league)
+        process.start()
+        process.join()
+    assert [left.name.startswith("league.unfinished-") for left in tmp_path.iterdir()] == [True]
+    league()
+    assert [left.name for left in tmp_path.iterdir()] == ["league"]
 
 
 def test_load_varies(box):

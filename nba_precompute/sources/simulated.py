@@ -5,6 +5,7 @@ and a postponed game a season; it predicts nothing and no name in it is a person
 calendar has days for them; the side with more wins goes on.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -115,7 +117,8 @@ class Players:
 def write_simulated_league(folder: Path, seasons: Sequence[Season] = SEASONS, seed: int = SEED) -> None:
     """Write the league of the seasons into a new folder, complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.unfinished-", dir=folder.parent))
+    _remove_leftovers(folder)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{folder.name}.unfinished-{os.getpid()}-", dir=folder.parent))
     try:
         _write_files(unfinished, seasons, np.random.default_rng(seed))
         unfinished.rename(folder)
@@ -125,6 +128,13 @@ def write_simulated_league(folder: Path, seasons: Sequence[Season] = SEASONS, se
             raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed or interrupted left of the folder."""
+    for leftover in folder.parent.glob(f"{folder.name}.unfinished-*-*"):
+        if not psutil.pid_exists(int(leftover.name.split("-")[-2])):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _write_files(folder: Path, seasons: Sequence[Season], rng: np.random.Generator) -> None:
