@@ -148,8 +148,8 @@ def backfill(
     if reset:
         if home.raw is not None and not home.raw.is_dir():
             raise click.ClickException(f"{home.raw} is no folder, so nothing was reset.")
+        home.delete_warehouse()  # first: it may refuse
         shutil.rmtree(home.folder / DAGSTER_FOLDER, ignore_errors=True)
-        home.delete_warehouse()
     announce(home)
     state = source_state(home, start, end)
     if mode == PRODUCTION:
@@ -165,6 +165,8 @@ def backfill(
             print_matrix(matrix)
             if no_go(matrix, DEALT_WITH):
                 console.print("Nothing was made. What is NO-GO can be corrected, or passed over with --skip-preflight.")
+                for line in no_go(matrix, DEALT_WITH):
+                    errors.print(f"[red]NO-GO:[/red] {line.criterion}, {line.actual}: {escape(str(line.reason))}.")
                 raise click.exceptions.Exit(SOMETHING_MISSING)
         print_coverage("Before", before)
         to_make = days_to_make(before, {}, force)

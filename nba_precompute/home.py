@@ -89,7 +89,7 @@ def hindrance(home: Home, error: BaseException) -> str | None:
             return of_dagsters_storage(home, str(cause))
         if isinstance(cause, OSError) and cause.errno in NO_FOLDER:
             return (
-                f"{cause.filename} cannot be a folder: a file is in its way. Move the file, or use another home "
+                f"{cause.filename} cannot be made: a file stands where a folder must be. Move the file, or use another home "
                 "(NBA_PRECOMPUTE_HOME=DIR)."
             )
         if isinstance(cause, OSError) and cause.errno in NO_SPACE | NO_PERMISSION:

@@ -770,7 +770,7 @@ HOMES = [
         "home: a file",
         a_file_instead(lambda place: place.home),
         2,
-        r"home cannot be a folder: a file is in its way\. Move the file",
+        r"home cannot be made: a file stands where a folder must be\. Move",
     ),
     Case(
         "Dagster's history: no database",

@@ -119,6 +119,15 @@ def test_a_home_that_cannot_be_used_is_named_and_left_as_it_is(case, place):
         assert bytes_of(place.folder) == before
 
 
+def test_a_reset_that_cannot_delete_the_warehouse_keeps_the_history(place):
+    named("warehouse: a folder").spoil(place)
+    before = bytes_of(place.folder)
+    met = run(place, "backfill", "--reset", "--raw", str(place.raw))
+    assert met.exit_code == 2
+    assert "is a folder, the warehouse is a file. Move the folder away." in met.err
+    assert bytes_of(place.folder) == before
+
+
 def test_no_two_cases_have_one_name():
     assert len({case.input for case in CASES}) == len(CASES)
 

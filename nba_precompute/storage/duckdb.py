@@ -192,8 +192,13 @@ class DuckDBWarehouse:
     def delete(self) -> None:
         """Remove the file and DuckDB's log beside it."""
         with self._lock_of_process(time.monotonic() + self.wait_limit_seconds):
+            self._refuse_a_folder()
             for file in (self.path, self._log):
                 file.unlink(missing_ok=True)
+
+    def _refuse_a_folder(self) -> None:
+        if self.path.is_dir():
+            raise WarehouseUnreadable(f"{self.path} is a folder, the warehouse is a file. Move the folder away.")
 
     @property
     def _log(self) -> Path:
@@ -228,8 +233,7 @@ class DuckDBWarehouse:
             lock.release()
 
     def _connect(self, read_only: bool) -> duckdb.DuckDBPyConnection:
-        if self.path.is_dir():
-            raise WarehouseUnreadable(f"{self.path} is a folder, the warehouse is a file. Move the folder away.")
+        self._refuse_a_folder()
         if not read_only and not self.path.exists():
             self._create()
         return duckdb.connect(self.path, read_only=read_only, config=CONNECTION)
