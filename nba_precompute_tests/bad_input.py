@@ -8,7 +8,9 @@ import contextlib
 import io
 import os
 import re
+import resource
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,12 +71,16 @@ class Met:
 
 @dataclass(frozen=True)
 class Case:
-    """One bad input: its name, what is done, how a backfill then ends, and what it says on stderr (a regular expression)."""
+    """One bad input: its name, what is done, how a backfill then ends, and what it says on stderr (a regular expression).
+
+    `room` is how large a file may become, where that is what is bad.
+    """
 
     input: str
     spoil: Callable[[Place], None]
     exit_code: int
     says: str
+    room: Callable[[Place], int] | None = None
 
 
 def make_good(league: ParquetFolder, folder: Path) -> Place:
@@ -117,6 +123,29 @@ def run(place: Place, *arguments: str) -> Met:
 def backfill(place: Place, *tables: str) -> Met:
     """A backfill of the tables, all by default, from the place's raw games."""
     return run(place, "backfill", "--raw", str(place.raw), *(["--tables", ",".join(tables)] if tables else []))
+
+
+def in_a_process(home: Path, *arguments: str, largest_file: int = resource.RLIM_INFINITY) -> Met:
+    """The command line as it is typed; no file may grow beyond `largest_file` bytes, as on a full disk."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NBA_PRECOMPUTE")}
+    done = subprocess.run(
+        [sys.executable, "-m", "nba_precompute", *arguments],
+        env={**environment, "NBA_PRECOMPUTE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=home.parent,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
+    )
+    return Met(done.returncode, done.stdout, done.stderr)
+
+
+def meet(case: Case, place: Place, *tables: str) -> Met:
+    """Do what is bad, then a backfill."""
+    case.spoil(place)
+    if case.room is None:
+        return backfill(place, *tables)
+    return in_a_process(place.home, "backfill", largest_file=case.room(place))
 
 
 def in_one_line(words: str) -> str:
@@ -780,4 +809,18 @@ HOMES = [
     ),
 ]
 
-CASES = [*WHOLE_FILES, *COLUMNS, *FILES_JUDGED_WHOLE, *DAYS, *HOMES]
+FULL = r"cannot be written \((File too large|No space left on device|disk I/O error|database or disk is full)\)\. Free space"
+
+FULL_DISKS = [
+    Case("disk: no room at all", lambda place: None, 2, rf"home {FULL}", room=lambda place: 0),
+    # the largest file of those that a backfill makes grow, so that it ends wherever it comes to be written
+    Case(
+        "disk: no room for Dagster's index",
+        lambda place: None,
+        1,
+        FULL,
+        room=lambda place: (place.home / "dagster" / "index.db").stat().st_size,
+    ),
+]
+
+CASES = [*WHOLE_FILES, *COLUMNS, *FILES_JUDGED_WHOLE, *DAYS, *HOMES, *FULL_DISKS]

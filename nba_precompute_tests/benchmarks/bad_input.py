@@ -14,7 +14,7 @@ from nba_precompute.game_days import SEASONS
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import WarehouseError
-from nba_precompute_tests.bad_input import CASES, Case, Place, backfill, copy_of, hashes, in_one_line, make_good, what_is_left
+from nba_precompute_tests.bad_input import CASES, Case, Place, copy_of, hashes, in_one_line, make_good, meet, what_is_left
 
 WIDTH = 200
 
@@ -26,8 +26,7 @@ def row(case: Case, good: Place, folder: Path) -> tuple[str, str, str, str]:
     """What is done, what is said of it (without the folders of this trial), how the backfill ends, and what is left."""
     place = copy_of(good, folder)
     before = hashes(place)
-    case.spoil(place)
-    met = backfill(place)
+    met = meet(case, place)
     try:
         left = what_is_left(before, hashes(place)) if place.warehouse.exists() else UNTOUCHED
     except WarehouseError:
