@@ -38,6 +38,8 @@ def main() -> None:
     at_interruption: list[Callable[[], None]] = []
 
     def work() -> None:
+        # inherited by the processes that Dagster starts, which on a terminal get Ctrl-C too and answer with a traceback
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         from nba_precompute.cli import main  # what takes seconds is within the reach of Ctrl-C
 
         gc.freeze()  # what was imported stays

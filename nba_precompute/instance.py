@@ -1,6 +1,7 @@
 """Dagster's instance over a home: the settings of `dagster.yaml`, with the home's folder for its storage."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -93,6 +94,7 @@ def become_ui(home: Home, port: int) -> NoReturn:
         **({"NBA_PRECOMPUTE_RAW": str(home.raw.absolute())} if home.raw else {}),
     }
     command = [sys.executable, "-m", "dagster", "dev", "-m", "nba_precompute.definitions", "--port", str(port)]
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.execve(sys.executable, command, environment)
 
 

@@ -109,8 +109,14 @@ def test_while_it_waits_for_its_turn(tmp_path, terminal, sentence):
     assert b"Traceback" not in terminal.printed
 
 
+def helpers_of_dagster(process):
+    """The processes that read a step's output; they hear Ctrl-C too."""
+    return [child for child in psutil.Process(process).children() if "watch_orphans" in " ".join(child.cmdline())]
+
+
 def interrupted_in_a_run(terminal, instance, interrupt):
     terminal.until(lambda: instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])))
+    terminal.until(lambda: helpers_of_dagster(terminal.process))
     interrupt()
     ended = terminal.end()
     assert b"Traceback" not in terminal.printed
