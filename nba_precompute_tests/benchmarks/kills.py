@@ -145,8 +145,9 @@ def main() -> None:
             f"{asked.season} of {asked.raw}, seed {asked.seed}: {total} days of tables, undisturbed in {duration:.1f} s"
         )
         is_right = True
-        for number in range(1, asked.kills + 1):
-            home = Home(Path(folder) / f"killed {number}", asked.raw)
+        number = 0
+        while number < asked.kills:
+            home = Home(Path(folder) / "killed", asked.raw)
             moment = moments.uniform(0, duration)
             process = start_backfill(home, asked.season)
             time.sleep(moment)
@@ -154,6 +155,10 @@ def main() -> None:
             process.communicate()
             with instance_of(home) as instance:
                 words, was_recorded, before = going_on(instance), len(recorded(instance)), there(home, instance)
+            if len(before) == total:  # too late
+                shutil.rmtree(home.folder)
+                continue
+            number += 1
             was_published = len(published(home))
             start_backfill(home, asked.season).communicate()
             after = published(home)
