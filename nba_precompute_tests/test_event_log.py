@@ -621,6 +621,24 @@ def test_the_repositorys_settings_name_this_storage_and_it_switches_batches_on(t
     assert {path.name for path in tmp_path.iterdir()} == {".nba"}
 
 
+def test_the_database_of_every_run_is_as_the_parent_makes_it(tmp_path):
+    made = {}
+    for storage in (SqliteEventLogStorage, BatchedSqliteEventLogStorage):
+        log = storage(str(tmp_path / storage.__name__))
+        for run_id in ("first", "second"):
+            with log.run_connection(run_id):
+                pass
+            with sqlite3.connect(log.path_for_shard(run_id)) as database:
+                words = [
+                    database.execute(statement).fetchall()
+                    for statement in ("SELECT sql FROM sqlite_master", "SELECT * FROM alembic_version", "PRAGMA journal_mode")
+                ]
+            made[storage, run_id] = words
+        assert set(log.get_all_run_ids()) == {"first", "second"}
+    assert all(words == made[SqliteEventLogStorage, "first"] for words in made.values())
+    assert made[SqliteEventLogStorage, "first"][2] == [("wal",)]
+
+
 def test_a_batch_size_of_the_environment_is_kept(tmp_path, monkeypatch):
     monkeypatch.setenv(BATCH_SIZE_VARIABLE, "7")
     BatchedSqliteEventLogStorage(str(tmp_path))
