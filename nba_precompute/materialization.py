@@ -165,16 +165,20 @@ def missing_upstream(table: Table, days: Sequence[date], hashes: Mapping[str, pd
     for read in READS[table.name]:
         if read.stream.startswith("raw_"):
             continue
-        published = pd.DatetimeIndex(hashes[read.stream].index)
-        for day in days:
-            season = season_of(day)
-            if read.window is Window.OWN_DAY:
-                seen, words = published == pd.Timestamp(day), f"no rows of {day}; materialise it first"
-            else:
-                seen = (published >= pd.Timestamp(season.first_game)) & (published < pd.Timestamp(day))
-                words = f"no games of {season.name} before {day}; materialise them first"
-            if not seen.any():
-                reasons.setdefault(day, f"{read.stream} has {words}")
+        published = pd.DatetimeIndex(hashes[read.stream].index).sort_values()
+        timestamps = pd.DatetimeIndex(days)
+        if read.window is Window.OWN_DAY:
+            seen = timestamps.isin(published)
+        else:
+            starts = pd.DatetimeIndex([season_of(day).first_game for day in days])
+            seen = published.searchsorted(timestamps) > published.searchsorted(starts)
+        for day in [day for day, is_seen in zip(days, seen, strict=True) if not is_seen]:
+            words = (
+                f"no rows of {day}; materialise it first"
+                if read.window is Window.OWN_DAY
+                else f"no games of {season_of(day).name} before {day}; materialise them first"
+            )
+            reasons.setdefault(day, f"{read.stream} has {words}")
     return reasons
 
 

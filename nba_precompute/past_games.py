@@ -6,6 +6,7 @@ never among them. For the rules of `quality`, never for a table.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 
 import numpy as np
@@ -67,6 +68,12 @@ class Past:
 def rows_on(rows: pd.DataFrame, day: str, days: Sequence[pd.Timestamp] | pd.DatetimeIndex) -> pd.DataFrame:
     """The rows of the days; the rows themselves where all are meant, as a copy of half a million costs more than to ask."""
     wanted = rows[day].isin(days)
+    return rows if wanted.all() else rows[wanted]
+
+
+def rows_from(rows: pd.DataFrame, day: str, first: date) -> pd.DataFrame:
+    """The rows of the first day and later; the rows themselves where all are."""
+    wanted = rows[day] >= pd.Timestamp(first)
     return rows if wanted.all() else rows[wanted]
 
 

@@ -152,6 +152,9 @@ IDENTITY_TOLERANCE = 1e-6
 EXAMPLES_SHOWN = 10
 """Rows that a finding shows."""
 
+NOTHING_BROKEN = pd.DataFrame()
+"""What a finding shows where there is none."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -191,7 +194,20 @@ class Evidence:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The table's rows of the days."""
-        return rows_on(self.season_to_date, self.table.day, self.timestamps).reset_index(drop=True)
+        rows = rows_on(self.season_to_date, self.table.day, self.timestamps)
+        return rows if rows is self.season_to_date else rows.reset_index(drop=True)
+
+    @cached_property
+    def rows_a_day(self) -> pd.Series:
+        """How many rows each of the days has that has any."""
+        return self.rows.groupby(self.table.day).size()
+
+    @cached_property
+    def stored_and_published(self) -> pd.DataFrame:
+        """The hash of each day's rows as they are stored and as it was kept at publication; NULL where there is none."""
+        stored = hash_days(self.rows, self.table.day, self.table.columns)
+        kept = self.versions.set_index("day")["content_hash"]
+        return pd.DataFrame({"stored": stored, "published": kept[kept.index.isin(self.timestamps)]})
 
     @cached_property
     def games(self) -> pd.DataFrame:
@@ -210,9 +226,13 @@ class Evidence:
         return found[::-1]
 
     def in_window(self, window: pd.DatetimeIndex) -> pd.DataFrame:
-        """The table's rows of a window; stored rows are in order of their day."""
+        """The table's rows of a window."""
+        return self.season_to_date.iloc[self.places_of(window)]
+
+    def places_of(self, window: pd.DatetimeIndex) -> slice:
+        """Where a window's rows are; stored rows are in order of their day."""
         day = self.season_to_date[self.table.day]
-        return self.season_to_date.iloc[day.searchsorted(window[0]) : day.searchsorted(window[-1], side="right")]
+        return slice(day.searchsorted(window[0]), day.searchsorted(window[-1], side="right"))
 
     @cached_property
     def presence(self) -> pd.DataFrame:
@@ -274,7 +294,6 @@ def counted(
     good = 100 * (1 - bad / of.where(of > 0)).fillna(1.0)
     failing = good.index[good < threshold - windows.ON_THRESHOLD]
     total = of.sum()
-    by_day = pd.DataFrame({"day": failing.date, "good_percent": good[failing].round(2), "bad": bad[failing], "of": of[failing]})
     return Result(
         evidence.table.name,
         check,
@@ -285,27 +304,36 @@ def counted(
         int(total),
         tuple(failing.date),
         remedy,
-        by_day.sort_values("good_percent").head(EXAMPLES_SHOWN) if worst is None else worst,
+        worst_days(good[failing], bad[failing], of[failing]) if worst is None else worst,
     )
+
+
+def worst_days(good: pd.Series, bad: pd.Series, of: pd.Series) -> pd.DataFrame:
+    """The failing days, the worst first; a frame costs as much as all else of a rule that nothing breaks."""
+    if good.empty:
+        return NOTHING_BROKEN
+    by_day = pd.DataFrame({"day": pd.DatetimeIndex(good.index).date, "good_percent": good.round(2), "bad": bad, "of": of})
+    return by_day.sort_values("good_percent").head(EXAMPLES_SHOWN)
 
 
 def counted_in_windows(
     evidence: Evidence, check: str, column: str | None, good: Mapping[pd.Timestamp, float], *, threshold: float, remedy: str
 ) -> Result:
     """A rule's result from the good percent of each window, by the window's last day; a failing window names that day."""
-    by_window = pd.Series(good, dtype="float64")
-    failing = by_window.index[by_window < threshold - windows.ON_THRESHOLD]
+    failing = {window.date(): share for window, share in good.items() if share < threshold - windows.ON_THRESHOLD}
     return Result(
         evidence.table.name,
         check,
         WARN,
         column,
-        float(by_window.min()) if len(by_window) else 100.0,
+        float(np.nanmin(list(good.values()))) if good else 100.0,
         threshold,
-        len(by_window),
-        tuple(day.date() for day in failing),
+        len(good),
+        tuple(failing),
         remedy,
-        pd.DataFrame({"window_to": [day.date() for day in failing], "good_percent": by_window[failing].round(2).tolist()}),
+        pd.DataFrame({"window_to": list(failing), "good_percent": np.round(list(failing.values()), 2)})
+        if failing
+        else NOTHING_BROKEN,
         per=WINDOW,
     )
 
@@ -416,7 +444,7 @@ def contract(evidence: Evidence) -> Result:
         "contract",
         ERROR,
         rows.loc[places].groupby(table.day).size(),
-        rows.groupby(table.day).size(),
+        evidence.rows_a_day,
         threshold=ALL,
         remedy="These rows were not published by this project; make the days again with --force.",
         worst=broken.head(EXAMPLES_SHOWN),
@@ -425,19 +453,17 @@ def contract(evidence: Evidence) -> Result:
 
 def content_hash(evidence: Evidence) -> Result:
     """What is stored is what was published: each day's rows have the hash that was kept with them, and no day is without one."""
-    stored = hash_days(evidence.rows, evidence.table.day, evidence.table.columns)
-    kept = evidence.versions.set_index("day")["content_hash"]
-    kept = kept[kept.index.isin(evidence.timestamps)]
-    both = pd.DataFrame({"stored": stored, "published": kept})
+    both = evidence.stored_and_published
+    differing = both["stored"] != both["published"]
     return counted(
         evidence,
         "content_hash",
         ERROR,
-        (both["stored"] != both["published"]).astype("int64"),
+        differing.astype("int64"),
         pd.Series(1, both.index),
         threshold=ALL,
         remedy="Somebody changed rows behind the project's back; make the days again with --force.",
-        worst=both[both["stored"] != both["published"]].head(EXAMPLES_SHOWN).reset_index(names="day"),
+        worst=both[differing].head(EXAMPLES_SHOWN).reset_index(names="day"),
     )
 
 
@@ -519,14 +545,15 @@ def one_value(evidence: Evidence) -> list[Result]:
         and (column.metadata or {}).get("unit") != "id"
     ]
     differing: dict[str, dict[pd.Timestamp, float]] = {name: {} for name in varying}
-    for window in evidence.windows:
-        rows = evidence.in_window(window)
-        for name in varying:
-            values = rows[name].dropna().to_numpy(dtype="float64")
-            if len(values):
+    for name in varying if evidence.windows else []:
+        values = evidence.season_to_date[name].to_numpy(dtype="float64", na_value=np.nan)
+        for window in evidence.windows:
+            in_window = values[evidence.places_of(window)]
+            filled = in_window[~np.isnan(in_window)]
+            if len(filled):
                 # a value of more than half of the rows is their median
-                middle = np.partition(values, len(values) // 2)[len(values) // 2]
-                differing[name][window[-1]] = 100 * float((values != middle).mean())
+                middle = np.partition(filled, len(filled) // 2)[len(filled) // 2]
+                differing[name][window[-1]] = 100 * float((filled != middle).mean())
     return [
         counted_in_windows(
             evidence,
@@ -1059,17 +1086,17 @@ IDENTITIES: Mapping[str, Sequence[RowRule]] = {
 
 def identities(evidence: Evidence) -> list[Result]:
     """Every row keeps every identity of its table."""
-    rows, day = evidence.rows, evidence.table.day
+    rows = evidence.rows
     results = []
     for rule in IDENTITIES[evidence.table.name]:
-        broken = rows[~rule(rows, evidence).astype(bool)]
+        broken = rows.iloc[np.flatnonzero(~rule(rows, evidence).to_numpy(dtype=bool))]
         results.append(
             counted(
                 evidence,
                 "identity",
                 ERROR,
-                broken.groupby(day).size(),
-                rows.groupby(day).size(),
+                broken.groupby(evidence.table.day).size(),
+                evidence.rows_a_day,
                 threshold=ALL,
                 column=rule.__name__,
                 remedy=f"{rule.__doc__} Make the days again with --force; if it still fails, the formula is wrong.",
@@ -1084,8 +1111,11 @@ def reproduced(evidence: Evidence) -> list[Result]:
     if evidence.recomputed is None:
         return []
     table, stored = evidence.table, evidence.rows
-    again = evidence.recomputed[evidence.recomputed[table.day].isin(stored[table.day].unique())]
-    differences = differences_of(table, stored, again)
+    again = rows_on(evidence.recomputed, table.day, stored[table.day].unique())
+    if evidence.just_published and has_just_published(evidence, again):
+        differences = differences_of(table, stored.head(0), again.head(0))
+    else:
+        differences = differences_of(table, stored, again)
     rows = differences.drop_duplicates(keys_of(table))
     return [
         counted(
@@ -1093,13 +1123,19 @@ def reproduced(evidence: Evidence) -> list[Result]:
             "reproduced",
             ERROR,
             rows.groupby(table.day).size(),
-            stored.groupby(table.day).size(),
+            evidence.rows_a_day,
             threshold=ALL,
             remedy="The source or a table it reads has changed since, or other code made these rows: nba-precompute backfill; "
             "if it still fails, with --force.",
             worst=differences.drop_duplicates("column").head(EXAMPLES_SHOWN),
         )
     ]
+
+
+def has_just_published(evidence: Evidence, again: pd.DataFrame) -> bool:
+    """Whether a run's stored days are all among those it has computed, with the hashes that these were published under."""
+    both = evidence.stored_and_published
+    return bool((both["stored"] == both["published"]).all()) and set(both.index) <= set(again[evidence.table.day].unique())
 
 
 def keys_of(table: Table) -> list[str]:

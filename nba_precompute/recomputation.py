@@ -10,7 +10,7 @@ from datetime import date
 import pandas as pd
 
 from nba_precompute.game_days import season_of
-from nba_precompute.past_games import rows_on
+from nba_precompute.past_games import rows_from, rows_on
 from nba_precompute.sources import Source, trust
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2, ml_feature_store_v2
@@ -31,14 +31,12 @@ def recomputed(table: Table, days: Sequence[date], source: Source, stored: Mappi
     player_game_summary for ml_feature_store_v2 from a year before the first day on.
     """
     season = season_of(days[0])
-    season_start = pd.Timestamp(season.first_game)
     timestamps = [pd.Timestamp(day) for day in days]
     all_games = source.schedule()
     schedule = all_games[all_games["season"] == season.name]
 
     def season_to_date(read: Table) -> pd.DataFrame:
-        rows = stored[read.name]
-        return rows if rows[read.day].min() >= season_start else rows[rows[read.day] >= season_start]
+        return rows_from(stored[read.name], read.day, season.first_game)
 
     def same_days(read: Table) -> pd.DataFrame:
         return rows_on(stored[read.name], read.day, timestamps)

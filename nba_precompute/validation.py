@@ -13,7 +13,7 @@ from nba_precompute import lineage, quality
 from nba_precompute.game_days import SEASONS, Season, days_between
 from nba_precompute.home import Home
 from nba_precompute.lineage import READS, Window
-from nba_precompute.past_games import rows_on
+from nba_precompute.past_games import rows_from, rows_on
 from nba_precompute.quality import Evidence, Result
 from nba_precompute.recomputation import recomputed
 from nba_precompute.sources import Source
@@ -141,8 +141,7 @@ def evidence_of(
     """The evidence of a table on days of a season."""
 
     def of_season(wanted: Table) -> pd.DataFrame:
-        frame = rows[wanted.name]
-        return frame[frame[wanted.day] >= pd.Timestamp(season.first_game)]
+        return rows_from(rows[wanted.name], wanted.day, season.first_game)
 
     against = {
         upstream.name: (

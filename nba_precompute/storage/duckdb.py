@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 from pandera.errors import SchemaErrors
 
 from nba_precompute.storage import (
@@ -54,6 +55,9 @@ SQL_TYPES = {
     columns.FLAG: "BOOLEAN",
     columns.DAY: "DATE",
 }
+
+NULLABLE = {pa.int32(): pd.Int32Dtype(), pa.bool_(): pd.BooleanDtype()}
+"""Arrow's types that pandas would otherwise turn to doubles or objects where a value is missing."""
 
 CONNECTION: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """Nothing is downloaded at run time. All connections of a process must have the same settings."""
@@ -386,7 +390,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: Table, start: date, end:
     found = connection.sql(
         f"SELECT {named} FROM {table.qualified_name} WHERE {table.day} BETWEEN ? AND ? ORDER BY {order}", params=[start, end]
     ).to_arrow_table()
-    return found.to_pandas(date_as_object=False, integer_object_nulls=False).astype(kinds)
+    return found.to_pandas(date_as_object=False, types_mapper=NULLABLE.get).astype(kinds, copy=False)
 
 
 def _no_rows(table: Table, wanted: Sequence[str]) -> pd.DataFrame:

@@ -73,9 +73,11 @@ class Table:
 
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the table's columns in order with the contract's types, sorted by day and key; extra columns are dropped."""
-        typed = frame[self.columns].astype(self.kinds)
-        words = [name for name, kind in self.kinds.items() if kind == TEXT]
-        typed[words] = typed[words].where(typed[words].notna(), None)
+        kinds = self.kinds
+        typed = frame[self.columns].astype(kinds, copy=False)
+        words = [name for name, kind in kinds.items() if kind == TEXT and typed[name].hasnans]
+        if words:
+            typed = typed.assign(**{name: typed[name].where(typed[name].notna(), None) for name in words})
         by = list(dict.fromkeys([self.day, *self.key]))
         return typed.sort_values(by, kind="stable", ignore_index=True)
 
