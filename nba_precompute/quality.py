@@ -416,9 +416,9 @@ def played_on_slate(evidence: Evidence) -> list[Result]:
             of_days["size"],
             threshold=ON_SLATE_OF_DAY,
             remedy=remedy,
-            column="of a day",
+            column="a day",
         ),
-        counted_in_windows(evidence, "played_on_slate", "of a window", by_window, threshold=ON_SLATE, remedy=remedy),
+        counted_in_windows(evidence, "played_on_slate", "a window", by_window, threshold=ON_SLATE, remedy=remedy),
     ]
 
 

@@ -506,7 +506,7 @@ MUTATIONS = {
     did_not_play_as_rows_of_zeros: (5, {"played", "reproduced"}),
     one_of_187_players: (6, {"coverage", "row_count", "reproduced"}),
     one_player_of_a_days_box_scores: (6, {"coverage", "row_count", "reproduced"}),
-    a_third_of_the_slate_forgotten: (6, {"played_on_slate of a day", "played_on_slate of a window", "reproduced"}),
+    a_third_of_the_slate_forgotten: (6, {"played_on_slate a day", "played_on_slate a window", "reproduced"}),
     a_bench_forgotten: (6, {"identity sums_are_the_players", "identity rates_are_of_the_counts", "reproduced"}),
     threes_of_the_box_score_with_missing_zones: (7, {"identity zones_sum_to_attempts", "reproduced"}),
     zones_of_half_a_block: (7, {"identity zones_are_one_block", "critical_null_rate paint_attempts", "reproduced"}),

@@ -219,19 +219,19 @@ def played_and_slate(played, on_slate, days):
 
 
 def test_of_those_who_play_on_a_day_ninety_percent_are_on_the_slate():
-    assert_passes(of_column(played_and_slate(10, 9, [FIRST]), "of a day"), 90, of=10)
-    found = of_column(played_and_slate(10, 8, [FIRST]), "of a day")
+    assert_passes(of_column(played_and_slate(10, 9, [FIRST]), "a day"), 90, of=10)
+    found = of_column(played_and_slate(10, 8, [FIRST]), "a day")
     assert_fails(found, 80, 10, [FIRST])
     assert found.severity == WARN
 
 
 def test_of_those_who_play_in_thirty_dates_ninety_five_percent_are_on_the_slate():
-    assert_passes(of_column(played_and_slate(20, 19, ELIGIBLE[:30]), "of a window"), 95, of=1)
-    assert_fails(of_column(played_and_slate(25, 23, ELIGIBLE[:30]), "of a window"), 92, 1, [ELIGIBLE[29]])
+    assert_passes(of_column(played_and_slate(20, 19, ELIGIBLE[:30]), "a window"), 95, of=1)
+    assert_fails(of_column(played_and_slate(25, 23, ELIGIBLE[:30]), "a window"), 92, 1, [ELIGIBLE[29]])
 
 
 def test_twenty_nine_dates_are_no_window():
-    assert_passes(of_column(played_and_slate(25, 23, ELIGIBLE[:29]), "of a window"), of=0)
+    assert_passes(of_column(played_and_slate(25, 23, ELIGIBLE[:29]), "a window"), of=0)
 
 
 # ------------------------------------------------------------------------------------------------------ what rows hold
