@@ -67,4 +67,6 @@ def test_checks_executed_on_damaged_rows_fail_and_say_which_day_and_what_to_do(s
     page.get_by_text("content_hash").first.click()
     expect(page.get_by_text(str(ELIGIBLE[3]), exact=True).first).to_be_visible()
     page.get_by_text("[Show Markdown]").click()
-    expect(page.get_by_role("dialog").get_by_text("make the days again with --force")).to_be_visible()
+    expect(
+        page.get_by_role("dialog").get_by_text(f"backfill --tables ml_feature_store_v2 --start {ELIGIBLE[3]}")
+    ).to_be_visible()
