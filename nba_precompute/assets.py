@@ -13,6 +13,7 @@ from nba_precompute import dashboard
 from nba_precompute.checks import check_specs
 from nba_precompute.game_days import eligible_days, game_days, previous_game_day
 from nba_precompute.home import Home
+from nba_precompute.lineage import partitions_of
 from nba_precompute.materialization import Frames, Inputs, Made, materialize
 from nba_precompute.sources import layout
 from nba_precompute.tables import columns
@@ -45,6 +46,16 @@ RAW_FILES = {
     "raw_players": layout.PLAYERS,
 }
 
+OWNER = "team:data-engineering"
+"""Who backfills and repairs."""
+
+WORDS_OF_DAY = {
+    "played": "with games that are over",
+    "to-be-predicted": "to be predicted, without a season's first 14 days",
+}
+
+COVERAGE_PAGE = f"/assets/{dashboard.NAME}?view=checks"
+
 COLUMN_KINDS = {
     columns.TEXT: "string",
     columns.INTEGER: "int",
@@ -58,6 +69,7 @@ raw_assets = [
         name,
         group_name="raw",
         kinds={"parquet"},
+        owners=[OWNER],
         description=f"{file.name} of the source, {'required' if file.required else 'optional: without it its columns are NULL'}.",
         metadata={
             "dagster/column_schema": dg.TableSchema([dg.TableColumn(column, kind) for column, kind in file.columns.items()])
@@ -82,14 +94,32 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
+def day_of(table: Table) -> str:
+    """What a table's day is, as its tag says it."""
+    return "played" if partitions_of(table) is game_days else "to-be-predicted"
+
+
+def description(table: Table) -> str:
+    """What the asset's page says first: what the table is, where to see what is missing, and whether it can be trusted."""
+    page = f"/assets/{table.name}?view="
+    return f"""{table.description}
+
+- **A row** is one {", ".join(f"`{column}`" for column in table.key)}; **a partition** is a day {WORDS_OF_DAY[day_of(table)]}.
+- **Which days are missing?** The grey ones of [Partitions]({page}partitions); why: `uv run nba-precompute status --why DATE`.
+- **Can it be trusted?** Its [Checks]({page}checks); over all tables and days those of [{dashboard.NAME}]({COVERAGE_PAGE}).
+"""
+
+
 def spec(table: Table, deps: Sequence[str | dg.AssetDep]) -> dg.AssetSpec:
     """What the UI shows of a table."""
     return dg.AssetSpec(
         table.name,
         deps=deps,
         group_name=table.dataset.removeprefix("nba_"),
-        kinds={"pandas"},
-        description=table.description,
+        kinds={"pandas", "duckdb"},
+        owners=[OWNER],
+        tags={"day": day_of(table), "row": "team" if "team_abbr" in table.key else "player"},
+        description=description(table),
         code_version=table.code_version,
         metadata={"dagster/table_name": table.qualified_name, "dagster/column_schema": column_schema(table)},
     )
@@ -283,6 +313,7 @@ TABLES = [*SUMMARY_TABLES, *CASCADE_TABLES]
     check_specs=dashboard.whole_check_specs(),
     group_name="quality",
     kinds={"pandas"},
+    owners=[OWNER],
     description="Every rule over the whole warehouse, with the calendar heatmap: can the tables be trusted, and where not?",
 )
 def coverage(home: dg.ResourceParam[Home]) -> Iterator[dg.MaterializeResult]:

@@ -5,6 +5,7 @@ subsettable, so that they can be executed alone, over everything. No rule stands
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 
 import dagster as dg
 
@@ -62,18 +63,34 @@ def check_result(table: str, check: str, results: Sequence[Result]) -> dg.AssetC
         check_name=check,
         passed=not days,
         severity=SEVERITIES[worst.severity],
-        description=(f"{worst.in_words}{about}." + (f" {len(days)} {worst.per}s fail." if days else "")),
+        description=f"{worst.in_words}{about}." + (f" {fail(len(days), worst.per)}. {worst.remedy}" if days else ""),
         metadata={
             "percent_good": worst.value,
             "threshold": worst.threshold,
             "denominator": worst.denominator,
             "failing_days": len(days),
             "days": named + more or "none",
-            "what_to_do": dg.MetadataValue.md(worst.remedy if days else "Nothing."),
+            "what_to_do": dg.MetadataValue.md(how_to_recover(worst, days) if days else "Nothing."),
             "by_column": by_column(results, table),
             **({"where_to_look": as_table(worst)} if days and len(worst.worst) else {}),
         },
     )
+
+
+def fail(number: int, what: str) -> str:
+    """How many days or windows fail."""
+    return f"1 {what} fails" if number == 1 else f"{number:,} {what}s fail"
+
+
+def how_to_recover(worst: Result, days: Sequence[date]) -> str:
+    """What to do about failing days, then the commands: why it is so, and how to make the days again."""
+    again = [
+        "Made again, with the same inputs and code as they are now, they are made by",
+        f"```\nuv run nba-precompute backfill --tables {worst.table} --start {days[0]} --end {days[-1]} --force\n```",
+        f"or here: the asset {worst.table}, Materialize, the partitions `[{days[0]}...{days[-1]}]`.",
+    ]
+    why = ["Why it is so, from the top of the cascade down:", f"```\nuv run nba-precompute status --why {days[-1]}\n```"]
+    return "\n\n".join([worst.remedy, *why, *(again if worst.severity == quality.ERROR else [])])
 
 
 def what_of(result: Result, table: str) -> str:
@@ -88,7 +105,7 @@ def by_column(results: Sequence[Result], table: str) -> dg.TableMetadataValue:
         [
             dg.TableRecord(
                 {
-                    "column": what_of(result, table),
+                    "column": what_of(result, table) or "whole rows",
                     "percent_good": round(result.value, 3),
                     "threshold": result.threshold,
                     "denominator": result.denominator,
@@ -102,5 +119,8 @@ def by_column(results: Sequence[Result], table: str) -> dg.TableMetadataValue:
 
 def as_table(result: Result) -> dg.TableMetadataValue:
     """Where to look: the worst days, or rows by key."""
-    words = result.worst.astype("object").where(result.worst.notna(), "NULL").astype(str)
+    worst = result.worst.copy()
+    for column in worst.select_dtypes("datetime"):
+        worst[column] = worst[column].dt.strftime("%Y-%m-%d")  # days: a midnight would say nothing
+    words = worst.astype("object").where(worst.notna(), "NULL").astype(str)
     return dg.MetadataValue.table([dg.TableRecord(dict(record)) for record in words.to_dict("records")])

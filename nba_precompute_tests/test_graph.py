@@ -103,7 +103,12 @@ def test_an_asset_shows_its_tables_columns_code_version_and_ranged_runs(graph, t
     assert node.metadata["dagster/table_name"] == table.qualified_name
     assert node.code_version == table.code_version
     assert node.backfill_policy.max_partitions_per_run >= 213
-    assert node.description == table.description
+    assert node.description.startswith(f"{table.description}\n")
+    assert f"/assets/{table.name}?view=partitions" in node.description
+    assert node.owners == ["team:data-engineering"]
+    assert node.kinds == {"pandas", "duckdb"}
+    assert node.tags["day"] == ("played" if table in SUMMARY_TABLES else "to-be-predicted")
+    assert node.tags["row"] == ("team" if table.name.startswith(("team", "upcoming_team")) else "player")
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)

@@ -122,6 +122,22 @@ def test_every_partition_carries_its_rows_players_readiness_and_content_hash(fil
     assert metadata["content_hash"] == filled.hashes()["nba_predictions.ml_feature_store_v2", pd.Timestamp(day)]
 
 
+def test_a_day_carries_the_mean_of_each_factor_and_the_null_rate_of_its_worst_column(filled):
+    day = ELIGIBLE[2]
+    [event] = filled.instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey("player_composite_factors"), asset_partitions=[str(day)]), limit=1
+    ).records
+    metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    rows = filled.home.warehouse.read(CASCADE_TABLES[4], day, day)
+    factors = ["fatigue_score", "shot_zone_mismatch_score", "pace_score", "usage_spike_score"]
+    for factor in factors:
+        assert metadata[f"mean_{factor}"] == pytest.approx(rows[factor].dropna().astype(float).mean())
+    nulls = {factor: rows[factor].isna().mean() for factor in factors}
+    assert metadata["worst_null_rate"] == pytest.approx(max(nulls.values()))
+    assert max(nulls.values()) > 0
+    assert nulls[metadata["worst_null_rate_of"]] == max(nulls.values())
+
+
 def test_a_range_run_equals_ten_runs_a_day(filled, tmp_path):
     days = ELIGIBLE[:10]
     single = Platform(tmp_path / "home", filled.home.raw)

@@ -177,9 +177,12 @@ def test_checks_are_executed_alone_over_everything(damaged):
     failing = found["ml_feature_store_v2", "content_hash"].metadata
     assert failing["failing_days"].value == 1
     assert failing["days"].value == str(LOST)
-    assert "--force" in failing["what_to_do"].value
+    recovery = failing["what_to_do"].value
+    assert f"uv run nba-precompute status --why {LOST}" in recovery
+    assert f"uv run nba-precompute backfill --tables ml_feature_store_v2 --start {LOST} --end {LOST} --force" in recovery
+    assert "1 day fails. Somebody changed rows" in found["ml_feature_store_v2", "content_hash"].description
     [record] = failing["where_to_look"].value.records
-    assert record.data["day"] == f"{LOST} 00:00:00"
+    assert record.data["day"] == str(LOST)
 
 
 def test_checks_are_evaluated_in_a_run_with_a_bad_day_and_name_it(simulated_season, tmp_path, tmp_path_factory):
