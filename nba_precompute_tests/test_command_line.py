@@ -16,6 +16,7 @@ import pytest
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.game_days import SEASONS
+from nba_precompute.history import run_history
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
 from nba_precompute_tests.processes import Met, command_line
@@ -112,6 +113,7 @@ def test_a_killed_backfill_is_ended_as_failed_and_taken_up_again(raw, tmp_path):
         killed.wait()
         [left] = instance.get_runs()
         assert left.status == dg.DagsterRunStatus.STARTED
+        assert {row.status for row in run_history(Home(home), None, 1)[0]} == {"KILLED"}
         run("backfill", "--raw", raw, *SHORT, home=home)
         assert instance.get_run_by_id(left.run_id).status == dg.DagsterRunStatus.FAILURE
         others = [made for made in instance.get_runs() if made.run_id != left.run_id]
