@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import dagster as dg
 import pandas as pd
+from dagster._core.execution.plan.objects import StepFailureData
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.coverage import MISSING, STALE, SourceState, partitions_of, survey
@@ -195,10 +196,12 @@ def execute(
 
 def failure_in_words(home: Home, run: RangedRun, event: dg.DagsterEvent) -> str:
     """What failed and why, for the terminal."""
-    failed = event.step_failure_data
+    return f"{event.step_key}, {run.days[0]} to {run.days[-1]}: {reason_of_failure(home, event.step_failure_data)}"
+
+
+def reason_of_failure(home: Home, failed: StepFailureData) -> str:
+    """Why a step failed, in one sentence or more."""
     said = failed.user_failure_data.description if failed.user_failure_data else None
     error = failed.error.cause or failed.error if failed.error else None
     why = said or (re.sub(NAME_OF_OUR_ERROR, "", error.message.strip()) if error else "no error was recorded")
-    if why.startswith(SQLITE):
-        why = of_dagsters_storage(home, why.removeprefix(SQLITE).partition(": ")[2])
-    return f"{event.step_key}, {run.days[0]} to {run.days[-1]}: {why}"
+    return of_dagsters_storage(home, why.removeprefix(SQLITE).partition(": ")[2]) if why.startswith(SQLITE) else why

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 
 import click
@@ -38,6 +40,7 @@ from nba_precompute.coverage import (
 )
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.game_days import days_between, eligible_days
+from nba_precompute.history import TableOfRun, run_history
 from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance
 from nba_precompute.instance import (
     PROCESS_TAG,
@@ -310,6 +313,35 @@ def validate(
 
 
 @cli.command()
+@tables_option
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="How many runs, the latest first."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a row a run and table as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the same as CSV.")
+def history(tables: str | None, limit: int, as_json: bool, as_csv: bool) -> None:
+    """Which run made which days of which table, and how it ended, whether a command or the UI started it."""
+    home = home_of_environment()
+    wanted = None if tables is None else [table.name for table in tables_named(tables)]
+    rows, runs = run_history(home, wanted, limit)
+    shown = len({row.run_id for row in rows})
+    if as_json:
+        click.echo(
+            json.dumps({"home": str(home.folder), "runs": runs, "tables": list(map(dataclasses.asdict, rows))}, indent=2)
+        )
+    elif as_csv:
+        names = [column.name for column in dataclasses.fields(TableOfRun)]
+        click.echo(pd.DataFrame(list(map(dataclasses.asdict, rows)), columns=names).to_csv(index=False), nl=False)
+    else:
+        console.print(f"Home    {home.folder}")
+        print_history(rows)
+    if not rows:
+        errors.print(no_history(home, wanted))
+    elif shown < runs:
+        errors.print(f"The latest {shown} of {runs} runs; --limit {runs} shows all.")
+
+
+@cli.command()
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to make. Default: the home's own.")
 def simulate(out: Path | None) -> None:
     """Make the simulated league: invented teams' games on the real calendar, in the layout of raw games."""
@@ -485,6 +517,45 @@ def print_coverage(title: str, found: pd.DataFrame) -> None:
         ]
         grid.add_row(str(table), *cells, str(of_table["missing"].sum()), str(of_table["stale"].sum()))
     console.print(grid)
+
+
+def print_history(rows: Sequence[TableOfRun]) -> None:
+    """A line a run and table; then, run by run, what went wrong and what was skipped."""
+    if not rows:
+        return
+    grid = Grid(title="Runs", title_justify="left", header_style="bold", box=SIMPLE, collapse_padding=True)
+    for name in ("started (UTC)", "run", "table", "first day", "last day"):
+        grid.add_column(name, no_wrap=True)
+    for name in ("days", "rows", "s"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for name in ("mode", "status"):
+        grid.add_column(name, no_wrap=True)
+    for _, of_run in groupby(rows, key=attrgetter("run_id")):
+        for place, row in enumerate(of_run):
+            run = ("", "") if place else (row.started[:16].replace("T", " "), row.run_id[:8])
+            days = f"{row.days}/{row.days_planned}" if row.first_day else "-"
+            seconds = "-" if row.seconds is None else f"{row.seconds:.1f}"
+            asked_for = row.first_day or "-", row.last_day or "-"
+            grid.add_row(*run, row.table, *asked_for, days, str(row.rows), seconds, row.mode, row.status)
+    console.print(grid)
+    for run_id in dict.fromkeys(row.run_id for row in rows if row.skipped_preflight):
+        console.print(f"Run {run_id[:8]} skipped pre-flight.")
+    for (run_id, error), of_error in groupby((row for row in rows if row.error), key=attrgetter("run_id", "error")):
+        console.print(f"Run {run_id[:8]}, {', '.join(row.table for row in of_error)}: {error}", markup=False)
+
+
+def no_history(home: Home, tables: Sequence[str] | None) -> str:
+    """Why there is no run to show."""
+    versions = home.warehouse.partition_versions()
+    if tables is not None and len(versions):
+        versions = versions[versions["table_name"].str.split(".").str[1].isin(tables)]
+    if versions.empty:
+        return "No run yet."
+    return (
+        f"Dagster has no run, and the warehouse has {len(versions)} days of tables: the history in {home.folder / DAGSTER_FOLDER} was "
+        "deleted, or the warehouse was put here without it. The view nba_reference.processor_run_history has which run made which "
+        "days; the next backfill makes them again."
+    )
 
 
 def print_report(results: Sequence[Result], coverage: pd.DataFrame) -> None:

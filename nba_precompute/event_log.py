@@ -19,7 +19,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_shared.record import replace
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, Row, create_engine, text
 from sqlalchemy.pool import NullPool
 
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
@@ -39,6 +39,23 @@ BATCHED_EVENTS = {
 
 WAITING_EVENTS = {DagsterEventType.STEP_OUTPUT, DagsterEventType.ASSET_CHECK_EVALUATION}
 """What a step leaves two and two for each of its checks, and Dagster sends one by one. None of them ends a step."""
+
+PARTITIONS_BY_RUN_AND_ASSET = text("""
+    SELECT
+        run_id, asset_key,
+        sum(dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED') AS planned,
+        sum(dagster_event_type = 'ASSET_MATERIALIZATION') AS materialized,
+        min(partition) AS first, max(partition) AS last,
+        sum((
+            SELECT json_extract(entry.value, '$.entry_data.value')
+            FROM json_each(event, '$.dagster_event.event_specific_data.materialization.metadata_entries') AS entry
+            WHERE json_extract(entry.value, '$.label') = :label
+        )) AS total
+    FROM event_logs
+    WHERE dagster_event_type IN ('ASSET_MATERIALIZATION_PLANNED', 'ASSET_MATERIALIZATION')
+    GROUP BY run_id, asset_key
+""")
+"""Dagster's own methods make an object of every event: 3 s for five seasons, this 0.1 s."""
 
 INSERT_EVENTS = SqlEventLogStorageTable.insert()
 INSERT_EVENTS_FOR_IDS = INSERT_EVENTS.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
@@ -132,6 +149,11 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             return
         self._store_waiting()
         super().store_event(without_check_partitions(event))
+
+    def partitions_by_run_and_asset(self, label: str) -> Sequence[Row[Any]]:
+        """Of each run and asset: partitions planned and materialised, the first and last, the sum of what metadata call `label`."""
+        with self.index_connection() as index:
+            return index.execute(PARTITIONS_BY_RUN_AND_ASSET, {"label": label}).all()
 
     def _store_waiting(self) -> None:
         waiting, self._open.waiting = self._open.waiting, []

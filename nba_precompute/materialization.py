@@ -24,6 +24,9 @@ from nba_precompute.storage import Publication
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.player_composite_factors import FACTORS, PLAYER_COMPOSITE_FACTORS
 
+ROW_COUNT = "dagster/partition_row_count"
+"""Dagster's documented name of a partition's rows, in its metadata."""
+
 REASONS_SHOWN = 20
 """How many reasons a failure prints; the rest is counted."""
 
@@ -328,7 +331,7 @@ def metadata_by_day(table: Table, frame: pd.DataFrame, versions: pd.DataFrame) -
     """
     hashes = versions[versions["table_name"] == table.qualified_name].set_index("day")["content_hash"]
     days = frame.groupby(table.day)
-    numbers = {"dagster/partition_row_count": days.size()}
+    numbers = {ROW_COUNT: days.size()}
     counted = {"game_id": "games", "player_id": "players", "team_abbr": "teams"}
     for column, name in counted.items():
         if column in frame.columns:

@@ -6,6 +6,7 @@ that keep their ERROR checks. Lines are never needed.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 
@@ -28,6 +29,14 @@ MODE_RESOURCE = "mode"
 def run_config_of(mode: str) -> dict[str, object]:
     """The run config of a mode, as the UI's launchpad takes it."""
     return {"resources": {MODE_RESOURCE: {"config": {MODE_RESOURCE: mode}}}}
+
+
+def mode_of_config(run_config: Mapping[str, Any]) -> str:
+    """The mode that a run config names; backfill where it names none."""
+    named: Any = run_config
+    for key in ("resources", MODE_RESOURCE, "config", MODE_RESOURCE):
+        named = (named or {}).get(key)
+    return named or BACKFILL
 
 
 INVENTED = "the simulated league is refused in production mode: its games are invented; give real games with --raw DIR"

@@ -8,9 +8,7 @@ import contextlib
 import io
 import os
 import re
-import resource
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from nba_precompute.sources import layout
 from nba_precompute.sources.layout import RawFile
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.storage.duckdb import DuckDBWarehouse
+from nba_precompute_tests.processes import Met, command_line
 from nba_precompute_tests.test_storage import of_storage_version
 
 OLD, NEW = date(2023, 11, 2), date(2023, 11, 9)
@@ -58,15 +57,6 @@ class Place:
     def warehouse(self) -> Path:
         """The home's warehouse."""
         return self.home / "warehouse.duckdb"
-
-
-@dataclass(frozen=True)
-class Met:
-    """How a command ended: its exit code, what it printed, what it said of errors."""
-
-    exit_code: int
-    out: str
-    err: str
 
 
 @dataclass(frozen=True)
@@ -125,27 +115,12 @@ def backfill(place: Place, *tables: str) -> Met:
     return run(place, "backfill", "--raw", str(place.raw), *(["--tables", ",".join(tables)] if tables else []))
 
 
-def in_a_process(home: Path, *arguments: str, largest_file: int = resource.RLIM_INFINITY) -> Met:
-    """The command line as it is typed; no file may grow beyond `largest_file` bytes, as on a full disk."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NBA_PRECOMPUTE")}
-    done = subprocess.run(
-        [sys.executable, "-m", "nba_precompute", *arguments],
-        env={**environment, "NBA_PRECOMPUTE_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=home.parent,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file)),
-    )
-    return Met(done.returncode, done.stdout, done.stderr)
-
-
 def meet(case: Case, place: Place, *tables: str) -> Met:
     """Do what is bad, then a backfill."""
     case.spoil(place)
     if case.room is None:
         return backfill(place, *tables)
-    return in_a_process(place.home, "backfill", largest_file=case.room(place))
+    return command_line(place.home, "backfill", largest_file=case.room(place))
 
 
 def in_one_line(words: str) -> str:

@@ -36,13 +36,13 @@ from nba_precompute_tests.bad_input import (
     by_sql,
     copy_of,
     hashes,
-    in_a_process,
     in_one_line,
     make_good,
     meet,
     run,
     to_rows,
 )
+from nba_precompute_tests.processes import command_line
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def test_the_status_as_json_names_every_reason(place):
 def test_a_process_ends_with_the_same_exit_code_and_words(name, command, place):
     case = named(name)
     case.spoil(place)
-    done = in_a_process(place.home, command, "--tables", ",".join(SUMMARIES))
+    done = command_line(place.home, command, "--tables", ",".join(SUMMARIES))
     assert done.exit_code == case.exit_code
     assert re.search(case.says, in_one_line(done.err)), done
     assert "Traceback" not in done.out + done.err
@@ -275,7 +275,7 @@ def test_a_full_disk_leaves_the_home_as_it_was(full, small_disk, place, complete
         (place.home / DAGSTER_FOLDER).symlink_to(on_disk.home / DAGSTER_FOLDER)
         home = place
     ballast = fill(small_disk, left=16_384)
-    done = in_a_process(home.home, "backfill", "--skip-preflight")
+    done = command_line(home.home, "backfill", "--skip-preflight")
     assert_full(done, home, before)
     ballast.unlink()
     again = run(home, "backfill", "--raw", str(place.raw), "--skip-preflight")
@@ -285,7 +285,7 @@ def test_a_full_disk_leaves_the_home_as_it_was(full, small_disk, place, complete
 
 def test_a_simulated_league_that_the_disk_has_no_room_for_is_not_there(tmp_path):
     home = tmp_path / "home"
-    met = in_a_process(home, "backfill", largest_file=200_000)
+    met = command_line(home, "backfill", largest_file=200_000)
     assert met.exit_code == 2
     assert re.search(rf"{Home(home).league_folder} {FULL}", in_one_line(met.err)), met
     assert "Traceback" not in met.err

@@ -16,8 +16,10 @@ import pytest
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.game_days import SEASONS
+from nba_precompute.history import run_history
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
+from nba_precompute_tests.processes import Met, command_line
 from nba_precompute_tests.test_runs import change_box_scores, folder_of
 
 REPOSITORY = Path(__file__).parents[1]
@@ -25,16 +27,8 @@ SHORT = ["--start", "2023-10-24", "--end", "2023-11-09"]
 
 
 def run(*arguments, home, expect=0):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NBA_PRECOMPUTE")}
-    done = subprocess.run(
-        [sys.executable, "-m", "nba_precompute", *map(str, arguments)],
-        env={**environment, "NBA_PRECOMPUTE_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=home.parent,
-    )
-    assert done.returncode == expect, done.stdout + done.stderr
+    done = command_line(home, *map(str, arguments))
+    assert done.exit_code == expect, done.out + done.err
     return done
 
 
@@ -47,27 +41,39 @@ def raw(simulated_season, tmp_path_factory):
 def backfilled(raw, tmp_path_factory):
     """A home with the first weeks of a season, and what making it printed."""
     home = tmp_path_factory.mktemp("command_line") / "home"
-    return home, run("backfill", "--raw", raw, *SHORT, home=home)
+    command = [
+        sys.executable,
+        "-m",
+        "nba_precompute",
+        "backfill",
+        "--raw",
+        raw,
+        *SHORT,
+    ]  # typed: the others are forked, 2 s earlier
+    done = subprocess.run(
+        command, env={**os.environ, "NBA_PRECOMPUTE_HOME": str(home)}, capture_output=True, text=True, check=True
+    )
+    return home, Met(done.returncode, done.stdout, done.stderr)
 
 
 def test_a_backfill_says_its_source_and_ends_with_everything_there(backfilled, raw):
     _, done = backfilled
-    assert f"Source  {raw.resolve()} (Parquet folder)" in done.stdout
-    assert re.search(r"player_game_summary\s+0/16\s+16\s+0", done.stdout)
-    assert re.search(r"player_game_summary\s+16/16\s+0\s+0", done.stdout)
-    assert re.search(r"ml_feature_store_v2\s+2/2\s+0\s+0", done.stdout)
-    assert re.search(r"[\d,]+ dates/hour ETA 0:00:00", done.stdout)
+    assert f"Source  {raw.resolve()} (Parquet folder)" in done.out
+    assert re.search(r"player_game_summary\s+0/16\s+16\s+0", done.out)
+    assert re.search(r"player_game_summary\s+16/16\s+0\s+0", done.out)
+    assert re.search(r"ml_feature_store_v2\s+2/2\s+0\s+0", done.out)
+    assert re.search(r"[\d,]+ dates/hour ETA 0:00:00", done.out)
 
 
 def test_the_home_remembers_its_source(backfilled, raw):
     home, _ = backfilled
     done = run("status", *SHORT, home=home)
-    assert f"Source  {raw.resolve()} (Parquet folder)" in done.stdout
+    assert f"Source  {raw.resolve()} (Parquet folder)" in done.out
 
 
 def test_status_as_json_names_what_is_missing(backfilled):
     home, _ = backfilled
-    found = json.loads(run("status", "--start", "2023-10-24", "--end", "2023-11-10", "--json", home=home, expect=1).stdout)
+    found = json.loads(run("status", "--start", "2023-10-24", "--end", "2023-11-10", "--json", home=home, expect=1).out)
     assert not found["complete"]
     assert {(row["table"], row["state"], row["day"]) for row in found["days"]} >= {
         ("player_game_summary", "missing", "2023-11-10"),
@@ -80,9 +86,9 @@ def test_status_as_json_names_what_is_missing(backfilled):
 def test_another_source_is_refused_with_the_two_ways_out(backfilled, simulated_season):
     home, _ = backfilled
     done = run("backfill", "--raw", simulated_season.path, *SHORT, home=home, expect=2)
-    assert "rows of two sources must not meet" in done.stderr
-    assert "NBA_PRECOMPUTE_HOME" in done.stderr
-    assert "--reset" in done.stderr
+    assert "rows of two sources must not meet" in done.err
+    assert "NBA_PRECOMPUTE_HOME" in done.err
+    assert "--reset" in done.err
 
 
 def test_reset_makes_room_for_another_source(raw, simulated_season, tmp_path):
@@ -91,8 +97,8 @@ def test_reset_makes_room_for_another_source(raw, simulated_season, tmp_path):
     run("backfill", "--raw", "nowhere", "--reset", home=home, expect=2)
     assert (home / "warehouse.duckdb").exists()
     done = run("backfill", "--raw", simulated_season.path, "--start", "2023-10-24", "--end", "2023-10-25", "--reset", home=home)
-    assert re.search(r"player_game_summary\s+0/2\s+2\s+0", done.stdout)
-    assert re.search(r"player_game_summary\s+2/2\s+0\s+0", done.stdout)
+    assert re.search(r"player_game_summary\s+0/2\s+2\s+0", done.out)
+    assert re.search(r"player_game_summary\s+2/2\s+0\s+0", done.out)
 
 
 def test_a_killed_backfill_is_ended_as_failed_and_taken_up_again(raw, tmp_path):
@@ -107,6 +113,7 @@ def test_a_killed_backfill_is_ended_as_failed_and_taken_up_again(raw, tmp_path):
         killed.wait()
         [left] = instance.get_runs()
         assert left.status == dg.DagsterRunStatus.STARTED
+        assert {row.status for row in run_history(Home(home), None, 1)[0]} == {"KILLED"}
         run("backfill", "--raw", raw, *SHORT, home=home)
         assert instance.get_run_by_id(left.run_id).status == dg.DagsterRunStatus.FAILURE
         others = [made for made in instance.get_runs() if made.run_id != left.run_id]
@@ -115,7 +122,7 @@ def test_a_killed_backfill_is_ended_as_failed_and_taken_up_again(raw, tmp_path):
 
 def test_a_day_without_its_history_is_named_with_the_reason(raw, tmp_path):
     done = run("backfill", "--raw", raw, "--start", "2023-11-08", "--end", "2023-11-08", home=tmp_path / "home", expect=1)
-    assert "team_offense_game_summary has no games of 2023-24 before 2023-11-08; materialise them first" in done.stderr
+    assert "team_offense_game_summary has no games of 2023-24 before 2023-11-08; materialise them first" in done.err
 
 
 @pytest.mark.parametrize(
@@ -132,26 +139,26 @@ def test_a_day_without_its_history_is_named_with_the_reason(raw, tmp_path):
 def test_what_cannot_run_says_why_and_ends_with_2(arguments, words, raw, tmp_path):
     if "--raw" not in arguments:
         arguments = [*arguments, "--raw", str(raw)]
-    assert words in run(*arguments, home=tmp_path / "home", expect=2).stderr.replace("\n", " ")
+    assert words in run(*arguments, home=tmp_path / "home", expect=2).err.replace("\n", " ")
 
 
 def test_production_mode_refuses_the_simulated_league(tmp_path):
-    assert "refused in production mode" in run("backfill", "--mode", "production", home=tmp_path / "home", expect=2).stderr
+    assert "refused in production mode" in run("backfill", "--mode", "production", home=tmp_path / "home", expect=2).err
 
 
 def test_a_gap_is_named_with_its_reason_and_ends_with_1(simulated_season, tmp_path, tmp_path_factory):
     raw = folder_of(simulated_season, tmp_path_factory)
     change_box_scores(raw, lambda rows: rows[rows["game_date"].dt.date != date(2023, 10, 27)])
     done = run("backfill", "--raw", raw, "--start", "2023-10-24", "--end", "2023-10-31", home=tmp_path / "home", expect=1)
-    assert "gap: 2023-10-27 of player_game_summary, team_offense_game_summary, team_defense_game_summary" in done.stdout
-    assert "player_box_scores.parquet: 2023-10-27, game 00223" in done.stdout
+    assert "gap: 2023-10-27 of player_game_summary, team_offense_game_summary, team_defense_game_summary" in done.out
+    assert "player_box_scores.parquet: 2023-10-27, game 00223" in done.out
 
 
 def test_one_table_asked_for_brings_no_other(raw, tmp_path):
     home = tmp_path / "home"
     run("backfill", "--raw", raw, *SHORT, "--tables", "player_game_summary", home=home)
     done = run("backfill", "--raw", raw, *SHORT, "--tables", "team_defense_zone_analysis", home=home)
-    assert re.search(r"team_defense_zone_analysis\s+2/2\s+0\s+0", done.stdout)
+    assert re.search(r"team_defense_zone_analysis\s+2/2\s+0\s+0", done.out)
     with duckdb.connect(home / "warehouse.duckdb", read_only=True) as warehouse:
         tables = {
             name for (name,) in warehouse.execute("SELECT DISTINCT table_name FROM nba_reference.partition_versions").fetchall()
@@ -162,7 +169,7 @@ def test_one_table_asked_for_brings_no_other(raw, tmp_path):
 def test_the_calendar_command_adds_a_published_schedule(simulated_season, tmp_path):
     """The season is known, so the package's own calendar file stays as it is."""
     done = run("calendar", simulated_season.path / "schedule.parquet", home=tmp_path / "home")
-    assert "2023-24: 207 game days, 2023-10-24 to 2024-06-17 (as before)" in done.stdout
+    assert "2023-24: 207 game days, 2023-10-24 to 2024-06-17 (as before)" in done.out
 
 
 # ------------------------------------------------------------------------------------------------------ the README
@@ -173,7 +180,7 @@ def test_every_command_of_the_readme_is_one(tmp_path):
     ours = {shlex.split(command.split("&&")[-1])[3] for command in commands if "nba-precompute" in command}
     text = (REPOSITORY / "README.md").read_text()
     ours |= set(re.findall(r"`(?:uv run )?nba-precompute (\w+)", text))
-    listed = run("--help", home=tmp_path / "home").stdout
+    listed = run("--help", home=tmp_path / "home").out
     assert {"backfill", "ui", "simulate", "calendar"} <= ours
     for command in ours:
         assert re.search(rf"^  {command} ", listed, re.M), command

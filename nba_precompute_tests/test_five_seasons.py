@@ -17,7 +17,7 @@ PLAY_IN_DAYS = ["2022-04-12", "2022-04-13", "2022-04-15"]
 
 
 def test_the_readmes_first_command_prints_what_the_readme_shows(tmp_path):
-    printed = run("backfill", home=tmp_path / "home").stdout
+    printed = run("backfill", home=tmp_path / "home").out
     shown = re.search(
         r"\$ pip install uv && uv run nba-precompute backfill\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S
     )
@@ -35,7 +35,7 @@ def real(tmp_path_factory):
     """A home with all real games, and what making it printed."""
     home = tmp_path_factory.mktemp("real") / "home"
     done = run("backfill", "--raw", REAL_DATA, "--start", "2021-10-19", "--end", "2026-01-02", home=home, expect=1)
-    return home, done.stdout
+    return home, done.out
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ def test_the_gap_is_the_three_play_in_days_and_only_they(real):
     assert re.findall(r"^gap: (\S+) of player_game_summary", printed, re.M) == PLAY_IN_DAYS
     assert "missing:" not in printed
     assert "stale:" not in printed
-    found = json.loads(run("status", "--json", home=home, expect=1).stdout)
+    found = json.loads(run("status", "--json", home=home, expect=1).out)
     assert {(day["day"], day["state"]) for day in found["days"]} == {(day, "gap") for day in PLAY_IN_DAYS}
     assert (found["start"], found["end"]) == ("2021-10-19", "2026-01-02")
 
 
 @needs_real_data
 def test_a_second_backfill_makes_nothing(real):
-    assert "Nothing to make." in run("backfill", home=real[0], expect=1).stdout
+    assert "Nothing to make." in run("backfill", home=real[0], expect=1).out
 
 
 @needs_real_data

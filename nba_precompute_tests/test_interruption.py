@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from nba_precompute.coverage import THERE
+from nba_precompute.history import run_history
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of, is_alive, this_process
 from nba_precompute.turns import turn
@@ -127,6 +128,10 @@ def interrupted_in_a_run(terminal, instance, interrupt):
 def test_in_a_run_which_is_canceled_and_the_same_command_goes_on(terminal, sentence, raw, tmp_path):
     goes_on = Platform(tmp_path / "home", raw)
     assert interrupted_in_a_run(terminal, goes_on.instance, lambda: terminal.type(CTRL_C)) == (2, sentence)
+    interrupted, _ = run_history(goes_on.home, None, 1)
+    assert {(row.status, row.error) for row in interrupted} == {
+        ("CANCELED", "Interrupted. Its missing days can be made again.")
+    }
     assert terminal.printed.rindex(b"\x1b[?25h") > terminal.printed.rindex(b"\x1b[?25l")  # the cursor is shown again
     assert goes_on.backfill(START, date(2023, 11, 9))[1] == []
     assert set(goes_on.states(START, date(2023, 11, 9))) == {THERE}

@@ -3,7 +3,6 @@
 On one simulated month; on a real season: `benchmarks.kills`. The processes that die are forks of one that has only imported.
 """
 
-import multiprocessing
 import os
 import random
 import signal
@@ -23,6 +22,7 @@ from nba_precompute.home import Home
 from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, instance_of, this_process
 from nba_precompute.storage import duckdb as storage
 from nba_precompute_tests.benchmarks.kills import differences, going_on, partition_status, published, recorded, there
+from nba_precompute_tests.processes import imported
 from nba_precompute_tests.test_runs import folder_of
 
 MONTH = (len(TABLES), date(2023, 10, 24), date(2023, 11, 24))
@@ -30,9 +30,6 @@ THREE_DAYS = (len(SUMMARY_TABLES), date(2023, 10, 24), date(2023, 10, 26))
 """How many of the tables, and the days."""
 
 KILLS, SEED = 20, 20231024
-
-imported = multiprocessing.get_context("forkserver")
-imported.set_forkserver_preload([__name__])
 
 
 def backfill(home, how_many, first, last):

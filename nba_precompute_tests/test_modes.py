@@ -178,22 +178,22 @@ def test_a_command_names_what_production_refuses_and_what_is_there_already_and_n
     change_rows(platform, "DROP TABLE nba_predictions.ml_feature_store_v2")
     days = ["--start", ELIGIBLE[0], "--end", ELIGIBLE[-1]]
     done = run("backfill", "--mode", "production", *days, home=platform.home.folder, expect=1)
-    assert "contexts captured (a backfill goes on: left out and named): 2 of 6 days: 2023-11-12 is not captured" in done.stdout
-    assert "refused by production mode, not published: 2023-11-12, 2023-11-13 of ml_feature_store_v2:" in done.stdout
+    assert "contexts captured (a backfill goes on: left out and named): 2 of 6 days: 2023-11-12 is not captured" in done.out
+    assert "refused by production mode, not published: 2023-11-12, 2023-11-13 of ml_feature_store_v2:" in done.out
     assert (
         "refused by production mode, there already: 2023-11-09, 2023-11-12, 2023-11-13 of upcoming_team_game_context,"
-        in done.stdout
+        in done.out
     )
-    assert "its input team_defense_zone_analysis fails the check content_hash on 2023-11-09" in done.stdout
-    assert "ml_feature_store_v2, 2023-11-08 to 2023-11-11: 1 of 4 days were not published: 2023-11-09" in done.stderr
-    assert "are synthetic" not in done.stdout
+    assert "its input team_defense_zone_analysis fails the check content_hash on 2023-11-09" in done.out
+    assert "ml_feature_store_v2, 2023-11-08 to 2023-11-11: 1 of 4 days were not published: 2023-11-09" in done.err
+    assert "are synthetic" not in done.out
     assert stored_days(platform, FEATURES) == set(CAPTURED) - {date(2023, 11, 9)}
 
 
 def test_a_backfill_says_how_many_of_its_dates_are_synthetic(published, tmp_path):
     folder = copy_of(published, tmp_path)
     done = run("backfill", "--start", ELIGIBLE[0], "--end", ELIGIBLE[-1], "--tables", FEATURES.name, "--force", home=folder)
-    assert "2 of 6 dates made are synthetic (context_source)" in done.stdout
+    assert "2 of 6 dates made are synthetic (context_source)" in done.out
 
 
 # -------------------------------------------------------------------------------------------------------- real games

@@ -219,15 +219,15 @@ def test_the_command_says_no_go_and_a_backfill_does_not_start(summaries):
     home, days = summaries.home.folder, ["--start", str(ELIGIBLE[0]), "--end", str(END)]
     factors = [*days, "--tables", "player_composite_factors"]
     before = summaries.hashes()
-    found = json.loads(run("preflight", *factors, "--json", home=home, expect=1).stdout)
+    found = json.loads(run("preflight", *factors, "--json", home=home, expect=1).out)
     assert not found["go"]
     failing = [line["criterion"] for line in found["criteria"] if line["result"] == NO_GO]
     assert failing == ["team_defense_zone_analysis coverage", "player_shot_zone_analysis coverage"]
-    refused = run("backfill", *factors, home=home, expect=1).stdout
+    refused = run("backfill", *factors, home=home, expect=1).out
     assert f"player_shot_zone_analysis lacks {len(ELIGIBLE)} of {len(ELIGIBLE)} days that are read" in refused
     assert "Nothing was made" in refused
     assert summaries.hashes().equals(before)
-    assert run("preflight", *days, home=home).stdout.splitlines()[-1] == "GO"
+    assert run("preflight", *days, home=home).out.splitlines()[-1] == "GO"
 
 
 def test_a_skipped_preflight_is_recorded_on_the_run(summaries, tmp_path):
@@ -242,4 +242,4 @@ def test_a_skipped_preflight_is_recorded_on_the_run(summaries, tmp_path):
 
 def test_another_source_than_the_homes_is_no_go(summaries, tmp_path):
     done = run("preflight", "--raw", tmp_path, home=summaries.home.folder, expect=1)
-    assert f"NO-GO: {SOURCE}: {summaries.home.folder} was made from" in done.stdout
+    assert f"NO-GO: {SOURCE}: {summaries.home.folder} was made from" in done.out

@@ -25,6 +25,7 @@ from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
 from nba_precompute.backfill import days_to_make, next_runs
 from nba_precompute.coverage import MISSING, STALE, THERE
 from nba_precompute.event_log import BATCHED_EVENTS, WAITING_EVENTS, BatchedSqliteEventLogStorage
+from nba_precompute.history import run_history
 from nba_precompute.home import DAGSTER_FOLDER, Home
 from nba_precompute.instance import PROCESS_TAG, UNFINISHED, end_runs_of_dead_processes, instance_of, this_process
 from nba_precompute.storage import Publication, WarehouseBusy
@@ -523,6 +524,14 @@ def test_a_backfill_beside_one_from_the_ui_of_plain_dagster_dev(undisturbed, tmp
     assert_nothing_is_left_over(platform)
     pd.testing.assert_series_equal(platform.hashes(), undisturbed.hashes())
     assert set(platform.states(date.fromisoformat(START), date.fromisoformat(END))) == {THERE}
+    made, _ = run_history(platform.home, None, 100)
+    assert {row.run_id for row in made} == {run.run_id for run in platform.instance.get_runs()}
+    of_ui = {row.table: row for row in made if row.run_id == run_of_ui.run_id}
+    assert of_ui.keys() == {table.name for table in SUMMARY_TABLES}
+    for table in SUMMARY_TABLES:
+        row, stored = of_ui[table.name], platform.home.warehouse.read(table)
+        assert (row.first_day, row.last_day, row.status, row.mode) == (START, END, "SUCCESS", "backfill")
+        assert (row.days, row.rows) == (stored["game_date"].nunique(), len(stored))
     # decision 10: planned by the UI's daemon, made by its worker; of the three tables' days and checks no event has its own commit
     events = platform.instance.all_logs(run_of_ui.run_id)
     together = sum(event.dagster_event_type in BATCHED_EVENTS | WAITING_EVENTS for event in events)

@@ -77,9 +77,9 @@ def test_a_day_deleted_behind_storages_back_is_named_by_coverage_and_content_has
 
 def test_the_command_line_reads_a_home_without_dagster_history(good, damaged):
     days = ["--start", START, "--end", END]
-    assert "0 errors, 0 remarks" in run("validate", *days, "--full", home=good.folder).stdout
+    assert "0 errors, 0 remarks" in run("validate", *days, "--full", home=good.folder).out
     done = run("validate", *days, "--full", "--json", home=damaged.folder, expect=1)
-    found = [row for row in json.loads(done.stdout)["results"] if not row["passed"]]
+    found = [row for row in json.loads(done.out)["results"] if not row["passed"]]
     assert {(row["check"], row["severity"], tuple(row["days"])) for row in found} == {
         ("coverage", ERROR, (str(LOST),)),
         ("content_hash", ERROR, (str(LOST),)),
@@ -90,8 +90,8 @@ def test_the_command_line_reads_a_home_without_dagster_history(good, damaged):
 def test_the_report_is_written_as_markdown_and_as_a_page_with_the_picture(damaged, tmp_path):
     files = ["--markdown", tmp_path / "report.md", "--html", tmp_path / "report.html"]
     done = run("validate", "--start", START, "--end", END, "--check-regression", *files, home=damaged.folder, expect=1)
-    assert "ERROR: ml_feature_store_v2, coverage: 9" in done.stdout
-    assert f"wanted: {LOST}" in done.stdout
+    assert "ERROR: ml_feature_store_v2, coverage: 9" in done.out
+    assert f"wanted: {LOST}" in done.out
     assert "| ERROR | ml_feature_store_v2 | coverage |  |" in (tmp_path / "report.md").read_text()
     page = (tmp_path / "report.html").read_text()
     assert "data:image/png;base64," in page

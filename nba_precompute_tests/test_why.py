@@ -273,7 +273,7 @@ def test_status_explains_a_day_and_a_player_from_the_top_of_the_cascade_down(sim
     defenses = platform.home.warehouse.read(TEAM_DEFENSE_ZONE_ANALYSIS, day, day)
     slate = platform.home.warehouse.read(CASCADE_TABLES[1], day, day)
     player = slate["player_id"].iloc[0]
-    said = run("status", "--why", day, "--player", player, home=platform.home.folder, expect=1).stdout.splitlines()[2:]
+    said = run("status", "--why", day, "--player", player, home=platform.home.folder, expect=1).out.splitlines()[2:]
     assert said[:3] == [
         "2023-11-09 is an eligible day of 2023-24.",
         "Games before it: 15 of 15 game days have game summaries.",

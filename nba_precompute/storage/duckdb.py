@@ -83,6 +83,8 @@ CREATE OR REPLACE VIEW nba_reference.processor_run_history AS
         sum(row_count) AS records, max(code_version) AS code_version, max(published_at) AS finished_at
     FROM nba_reference.partition_versions
     GROUP BY table_name, run_id;
+COMMENT ON VIEW nba_reference.processor_run_history IS
+    'One row a run and table: its days that are published, and of which no later run has made them again';
 """
 
 VERSIONS_OF_TABLES_THAT_ARE_THERE = """
