@@ -59,6 +59,12 @@ BATCH_DAYS = 100
 """Missing days asked for at once, about half a season: half a minute for all tables. Stale ones go by whole ranges, a season at
 most, because a later wave would find the rest of the range stale again."""
 
+PART_DAYS = 10
+"""Days asked for together where a table failed on a longer range; the third time, where other parts of it could be made, a day at a
+time. So a day that ends whole runs keeps no other from being made, and where no day can be made a season fails in 45 runs."""
+
+ENDED_EARLY = "the run ended before a step could say why: killed, canceled, or its process could not start"
+
 LOOK_EVERY_SECONDS = 30
 """Dagster's own default. A wave takes about as long."""
 
@@ -74,7 +80,10 @@ TableDay = tuple[str, date]
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that a sensor asked for and that failed or was canceled. `why` says of each table that failed what happened."""
+    """A run that a sensor asked for and that failed or was canceled.
+
+    `why` says of each table that failed what happened; it is empty where the run ended before a step could say anything.
+    """
 
     run_id: str
     created: pd.Timestamp
@@ -118,7 +127,8 @@ def requests(seen: Look, state: str) -> list[Request]:
     reads = seen.found.set_index(["table", "day"])["reads"].to_dict()
     made_by = seen.wanted.set_index(["table", "day"])["run_id"].fillna("nobody").to_dict()
     to_make = days_to_make(seen.found, {day: reads[day] for day in stopped(seen.failures)}, force=False)
-    runs = [part for run in next_runs(to_make[to_make["state"] == state]) for part in apart_from(seen.today, run)]
+    planned = [part for run in next_runs(to_make[to_make["state"] == state]) for part in apart_from(seen.today, run)]
+    runs = [part for run in planned for part in in_parts(run, seen)]
     most_days = BATCH_DAYS if state == MISSING else sum(len(run.days) for run in runs)
     return [
         Request(
@@ -141,6 +151,25 @@ def apart_from(today: date, run: RangedRun) -> list[RangedRun]:
     return [RangedRun(run.tables, list(days)) for _, days in groupby(run.days, key=lambda day: day == today)]
 
 
+def in_parts(run: RangedRun, seen: Look) -> list[RangedRun]:
+    """The run, days of it that have failed in shorter ones."""
+    to_make = set(zip(seen.wanted["table"], seen.wanted["day"], strict=True))
+
+    def longest(day: date) -> int:
+        of_day = max((seen.failures.get((table.name, day), ()) for table in run.tables), key=len)
+        failed = [failed_run for failed_run in of_day if failed_run.why]
+        if not failed:
+            return len(run.days)
+        others_made = any((run.tables[0].name, other) not in to_make for other in failed[-1].days)
+        return 1 if len(failed) > 1 and others_made else PART_DAYS
+
+    parts = []
+    for most, group in groupby(run.days, key=longest):
+        days = list(group)
+        parts += [RangedRun(run.tables, days[first : first + most]) for first in range(0, len(days), most)]
+    return parts
+
+
 def batch(runs: Sequence[RangedRun], most_days: int) -> list[RangedRun]:
     """As many of the runs, in order, as are asked for at once; the last one may be cut short."""
     chosen: list[RangedRun] = []
@@ -158,8 +187,8 @@ def key_of(run: RangedRun, reads: Mapping[TableDay, str], made_by: Mapping[Table
     it replaces those of another run.
     """
     return hash_of(
-        f"{table.name} {day} {table.code_version} {reads[table.name, day]} {made_by[table.name, day]} "
-        f"{len(failures.get((table.name, day), ()))}"
+        f"{table.name} {day} {table.code_version} {reads.get((table.name, day))} "
+        f"{made_by.get((table.name, day))} {len(failures.get((table.name, day), ()))}"
         for table in run.tables
         for day in run.days
     )
@@ -193,7 +222,8 @@ def failures_of_days(wanted: pd.DataFrame, found: pd.DataFrame, failed: Sequence
         of_day = [
             run
             for run in still
-            if row.table in run.why
+            if (row.table in run.why or not run.why)
+            and row.table in run.tables
             and row.day in run.days
             # of a missing day the warehouse may have rows that Dagster has not recorded: they do not end the failures
             and not (row.state == STALE and row.published_at > run.created)
@@ -285,7 +315,7 @@ def failed_runs(home: Home, instance: dg.DagsterInstance, wanted: pd.DataFrame) 
 
 
 def why_failed(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun, ranged: RangedRun) -> dict[str, str]:
-    """Of each table of a run that failed, what happened; of all of them where the run ended without a word of a step."""
+    """Of each table of a run that failed, what happened."""
     names = [table.name for table in ranged.tables]
     why: dict[str, str] = {}
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
@@ -323,7 +353,7 @@ def stopped_asking_result(seen: Look) -> dg.AssetCheckResult:
                 "table": table,
                 "day": str(day),
                 "failed runs": ", ".join(run.run_id[:8] for run in seen.failures[table, day]),
-                "why": seen.failures[table, day][0].why[table],
+                "why": seen.failures[table, day][0].why.get(table, ENDED_EARLY),
             }
         )
         for table, day in days[:DAYS_NAMED]
@@ -362,8 +392,8 @@ def as_news(instance: dg.DagsterInstance, result: dg.AssetCheckResult) -> list[d
         description=result.description,
     )
     record = instance.get_latest_asset_check_evaluation_record(evaluation.asset_check_key)
-    said = record.evaluation if record else None
-    return [] if said and said.metadata == evaluation.metadata else [evaluation]
+    said = record.evaluation if record else None  # what a run has only planned is no evaluation
+    return [] if isinstance(said, dg.AssetCheckEvaluation) and said.metadata == evaluation.metadata else [evaluation]
 
 
 def tick(home: Home, instance: dg.DagsterInstance, state: str) -> dg.SensorResult | dg.SkipReason:
