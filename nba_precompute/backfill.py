@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from itertools import count, takewhile
+from itertools import count
 from uuid import uuid4
 
 import dagster as dg
@@ -150,10 +150,10 @@ def next_runs(to_make: pd.DataFrame) -> list[RangedRun]:
 
 
 def runs_of_group(to_make: pd.DataFrame, group: Sequence[Table]) -> list[RangedRun]:
-    """Ranged runs of the first table with days to make, and of those right after it that have never been made on these days.
+    """Ranged runs of the first table with days to make, and of those after it that need not wait for another look.
 
-    What is there already waits for the next look, its inputs may turn out unchanged; so does what comes after it and may read
-    it. The game summaries go together, always.
+    These have never been made on these days, or have the same days to make and read nothing of the run. All else waits: its
+    inputs may turn out unchanged; and so does what reads something that waits. The game summaries go together, always.
     """
     if group is SUMMARY_TABLES:
         tables, days = list(group), set(to_make["day"])
@@ -162,8 +162,15 @@ def runs_of_group(to_make: pd.DataFrame, group: Sequence[Table]) -> list[RangedR
         along = {name: set(rows["day"]) for name, rows in to_make[to_make["may_run_along"]].groupby("table")}
         first = next(table for table in group if table.name in days_of)
         days = days_of[first.name]
-        after = group[group.index(first) + 1 :]
-        tables = [first, *takewhile(lambda table: days <= along.get(table.name, set()), after)]
+        tables, waiting = [first], set[str]()
+        for table in group[group.index(first) + 1 :]:
+            reads = {read.stream for read in READS[table.name]}
+            reads_the_run = not reads.isdisjoint(of_run.name for of_run in tables)
+            alike = days_of.get(table.name) == days and not reads_the_run
+            if reads.isdisjoint(waiting) and (alike or days <= along.get(table.name, set())):
+                tables.append(table)
+            elif table.name in days_of or reads_the_run or not reads.isdisjoint(waiting):
+                waiting.add(table.name)
     return [RangedRun(tables, of_range) for of_range in contiguous_ranges(partitions_of(tables[0]), sorted(days))]
 
 

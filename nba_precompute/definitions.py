@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 from dagster import _check as check
 
+from nba_precompute import automation
 from nba_precompute.assets import ASSETS
 from nba_precompute.game_days import warn_when_running_out
 from nba_precompute.home import DEFAULT_FOLDER, Home
@@ -22,7 +23,11 @@ def build_definitions(home: Home) -> dg.Definitions:
     """The whole graph over one home."""
     # one process a run: starting one for each of its few steps takes longer than they do
     return dg.Definitions(
-        assets=ASSETS, resources={"home": in_turn(home), MODE_RESOURCE: mode_of_run}, executor=dg.in_process_executor
+        assets=ASSETS,
+        asset_checks=automation.checks(home),
+        sensors=automation.sensors(home),
+        resources={"home": in_turn(home), MODE_RESOURCE: mode_of_run},
+        executor=dg.in_process_executor,
     )
 
 

@@ -17,7 +17,7 @@ from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG
 from nba_precompute.coverage import SourceState
 from nba_precompute.game_days import SEASONS, days_between, eligible_days, game_days
 from nba_precompute.home import SIMULATED_LEAGUE, Home
-from nba_precompute.instance import PROCESS_TAG, is_alive
+from nba_precompute.instance import PROCESS_TAG, UNFINISHED, is_alive
 from nba_precompute.lineage import READS
 from nba_precompute.production import INVENTED, PRODUCTION, uncaptured
 from nba_precompute.tables.columns import Table
@@ -46,12 +46,7 @@ DISK_NEEDED = 500 * MEGABYTE
 """Five seasons of real games take 100 MB of warehouse and 60 MB of Dagster's storage. While they are made again the warehouse
 holds old and new rows and its log, about as much once more; the rest is for whatever else fills the disk meanwhile."""
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
+IN_PROGRESS = [dg.DagsterRunStatus.QUEUED, *UNFINISHED]
 
 PARTITION_TAG = "dagster/partition"
 """Dagster's documented tag of a run of one partition."""
@@ -252,7 +247,7 @@ def runs_in_progress(instance: dg.DagsterInstance, tables: Sequence[Table], star
     """Unfinished runs of living processes and of the UI that make some of the tables on some of the days, in words."""
     found = []
     wanted = {table.name for table in tables}
-    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+    for run in instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS)):
         process = run.tags.get(PROCESS_TAG)
         first, last = days_of_run(run)
         making = wanted & tables_of_run(run)
