@@ -28,10 +28,16 @@ from nba_precompute.tables import upcoming_player_game_context as upgc
 from nba_precompute.tables import upcoming_team_game_context as utgc
 from nba_precompute.tables.columns import Table
 
-LONGEST_SEASON_DAYS = 220
-"""Partitions a run holds at most: a whole season (213 game days so far), so that one failure costs one season."""
+DAYS_OF_A_RUN = 230
+"""Partitions a run of a backfill from the UI holds at most: a whole season (213 game days so far) with the bootstrap of the next,
+so that one failure costs one season.
 
-BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=LONGEST_SEASON_DAYS)
+The daemon starts what can be made so far every half minute. With a run of summaries that ends within a bootstrap, the first
+eligible day of that season waits, and Dagster does not put a table with its day waiting into the run of the table that it reads:
+for good, the six tables of the cascade then go in six runs. From the first day on, runs of 230 end within no bootstrap.
+"""
+
+BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=DAYS_OF_A_RUN)
 
 WAREHOUSE_POOL = "warehouse"
 """One writer at a time: DuckDB's file has one (the bounded wait in storage is the guarantee, the pool keeps it short)."""
