@@ -161,7 +161,7 @@ def no_run_in_progress(runs: Sequence[str]) -> Criterion:
     """Nobody is making the same days of the same tables."""
     if not runs:
         return Criterion(RUNS, "none", "none", GO)
-    return Criterion(RUNS, "none", f"{len(runs)}", NO_GO, f"{runs[0]}; wait for it, or end it in the UI")
+    return Criterion(RUNS, "none", f"{len(runs)}", NO_GO, runs[0])
 
 
 def source_is_the_homes(facts: Facts) -> Criterion:
@@ -252,9 +252,11 @@ def runs_in_progress(instance: dg.DagsterInstance, tables: Sequence[Table], star
         first, last = days_of_run(run)
         making = wanted & tables_of_run(run)
         if making and first <= end and start <= last and (process is None or is_alive(process)):
-            who = f"process {process.split('@')[0]}" if process else "the UI"
+            number = process.split("@")[0] if process else None
             found.append(
-                f"run {run.run_id[:8]} of {who} ({run.status.value}) makes {', '.join(sorted(making))} from {first} to {last}"
+                f"run {run.run_id[:8]} of {f'process {number}' if number else 'the UI'} ({run.status.value}) makes "
+                f"{', '.join(sorted(making))} from {first} to {last}; wait for it, or end it "
+                f"{f'with `kill {number}`' if number else 'in the UI'}"
             )
     return found
 

@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
+from nba_precompute.cli import cli
 from nba_precompute.game_days import SEASONS
 from nba_precompute.history import run_history
 from nba_precompute.home import Home
@@ -184,6 +185,15 @@ def test_every_command_of_the_readme_is_one(tmp_path):
     assert {"backfill", "ui", "simulate", "calendar"} <= ours
     for command in ours:
         assert re.search(rf"^  {command} ", listed, re.M), command
+
+
+def test_every_option_of_the_readme_is_one_of_its_command():
+    text = (REPOSITORY / "README.md").read_text()
+    typed = re.findall(rf"(?:`|nba-precompute )({'|'.join(cli.commands)})((?: [^`|\n]*)?)", text)
+    found = [(name, option) for name, arguments in typed for option in re.findall(r"--[\w-]+", arguments)]
+    assert {("status", "--why"), ("history", "--limit"), ("validate", "--check-regression")} <= set(found)
+    for name, option in found:
+        assert option in {known for parameter in cli.commands[name].params for known in parameter.opts}, (name, option)
 
 
 def test_the_readme_names_files_that_are_there():

@@ -173,6 +173,7 @@ def test_a_run_conflicts_that_is_unfinished_and_makes_the_same_tables_on_the_sam
     assert len(found) == conflicts
     if conflicts:
         assert "makes player_game_summary, team_defense_game_summary, team_offense_game_summary" in found[0]
+        assert found[0].endswith(f"end it with `kill {os.getpid()}`" if PROCESS_TAG in tags else "end it in the UI")
 
 
 def test_a_run_without_selection_makes_all_tables_and_one_of_checks_alone_makes_none():
