@@ -51,6 +51,9 @@ IN_PROGRESS = [dg.DagsterRunStatus.QUEUED, *UNFINISHED]
 PARTITION_TAG = "dagster/partition"
 """Dagster's documented tag of a run of one partition."""
 
+SENSOR_TAG = "dagster/sensor_name"
+"""Dagster's documented tag of a run that a sensor asked for."""
+
 DEFINITIONS, RUNS, CONTEXTS, SOURCE, WAREHOUSE, DISK = (
     "definitions load",
     "no run in progress for the same days and tables",
@@ -252,7 +255,7 @@ def runs_in_progress(instance: dg.DagsterInstance, tables: Sequence[Table], star
         first, last = days_of_run(run)
         making = wanted & tables_of_run(run)
         if making and first <= end and start <= last and (process is None or is_alive(process)):
-            who = f"process {process.split('@')[0]}" if process else "the UI"
+            who = f"process {process.split('@')[0]}" if process else run.tags.get(SENSOR_TAG, "the UI")
             found.append(
                 f"run {run.run_id[:8]} of {who} ({run.status.value}) makes {', '.join(sorted(making))} from {first} to {last}"
             )
