@@ -51,6 +51,9 @@ IN_PROGRESS = [dg.DagsterRunStatus.QUEUED, *UNFINISHED]
 PARTITION_TAG = "dagster/partition"
 """Dagster's documented tag of a run of one partition."""
 
+SENSOR_TAG = "dagster/sensor_name"
+"""Dagster's documented tag of a run that a sensor asked for."""
+
 DEFINITIONS, RUNS, CONTEXTS, SOURCE, WAREHOUSE, DISK = (
     "definitions load",
     "no run in progress for the same days and tables",
@@ -253,8 +256,9 @@ def runs_in_progress(instance: dg.DagsterInstance, tables: Sequence[Table], star
         making = wanted & tables_of_run(run)
         if making and first <= end and start <= last and (process is None or is_alive(process)):
             number = process.split("@")[0] if process else None
+            who = f"process {number}" if number else run.tags.get(SENSOR_TAG, "the UI")
             found.append(
-                f"run {run.run_id[:8]} of {f'process {number}' if number else 'the UI'} ({run.status.value}) makes "
+                f"run {run.run_id[:8]} of {who} ({run.status.value}) makes "
                 f"{', '.join(sorted(making))} from {first} to {last}; wait for it, or end it "
                 f"{f'with `kill {number}`' if number else 'in the UI'}"
             )

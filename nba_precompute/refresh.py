@@ -32,10 +32,10 @@ from nba_precompute.backfill import (
 from nba_precompute.coverage import MISSING, STALE, THERE, SourceState, game_days_so_far, look_at_source, survey
 from nba_precompute.game_days import days_between, today_in_new_york
 from nba_precompute.home import SIMULATED_LEAGUE, Home
-from nba_precompute.instance import PROCESS_TAG, is_alive
+from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, is_alive
 from nba_precompute.lineage import partitions_of
 from nba_precompute.materialization import missing_upstream
-from nba_precompute.preflight import days_of_run, runs_in_progress
+from nba_precompute.preflight import SENSOR_TAG, days_of_run, runs_in_progress
 from nba_precompute.production import BACKFILL, PRODUCTION, refused_by_source, run_config_of
 
 STALE_SENSOR, MISSING_SENSOR = "refresh_stale", "missing_partitions"
@@ -45,9 +45,6 @@ STOPPED_ASKING = "stopped_asking"
 
 READS_TAG = "nba_precompute/reads"
 """Tag of a run that a sensor asked for: the hash of what it was to read, by which a later look knows that nothing changed since."""
-
-SENSOR_TAG = "dagster/sensor_name"
-"""Dagster's documented tag of the runs that a sensor asked for."""
 
 MOST_FAILURES = 3
 """Failed runs after which a day is not asked for again before what it reads or its code changes."""
@@ -402,6 +399,7 @@ def tick(home: Home, instance: dg.DagsterInstance, state: str) -> dg.SensorResul
         return dg.SkipReason(
             "There are no games yet: make the simulated league's, or give real ones, with `nba-precompute backfill`."
         )
+    end_runs_of_dead_processes(instance)  # they would hold the pool that the runs asked for need
     busy = maker(instance)
     if busy:
         return dg.SkipReason(f"Waiting: {busy}.")

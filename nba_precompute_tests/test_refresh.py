@@ -384,8 +384,11 @@ def test_nobody_is_asked_while_a_run_a_command_or_a_backfill_of_the_ui_makes_tab
     for name in (STALE_SENSOR, MISSING_SENSOR):
         assert f"Waiting: run {run.run_id[:8]} of the UI (STARTED) makes {ZONES}" in look_once(home, name).skip_message
     home.instance.report_run_canceled(run)
+    killed = home.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={PROCESS_TAG: "1@0.00"})
     command = home.instance.create_run_for_job(job, status=dg.DagsterRunStatus.SUCCESS, tags={PROCESS_TAG: this_process()})
     assert "a command, is between two of its runs" in look_once(home, STALE_SENSOR).skip_message
+    of_a_command_that_is_gone = home.instance.get_run_by_id(killed.run_id)
+    assert of_a_command_that_is_gone.status is dg.DagsterRunStatus.FAILURE
     home.instance.delete_run(command.run_id)
     backfill = PartitionBackfill("by hand", BulkActionStatus.REQUESTED, from_failure=False, tags={}, backfill_timestamp=0.0)
     home.instance.add_backfill(backfill)
