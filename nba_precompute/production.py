@@ -6,7 +6,9 @@ that keep their ERROR checks. Lines are never needed.
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
+import dagster as dg
 import pandas as pd
 
 from nba_precompute import lineage, quality, validation
@@ -28,6 +30,12 @@ MODE_RESOURCE = "mode"
 def run_config_of(mode: str) -> dict[str, object]:
     """The run config of a mode, as the UI's launchpad takes it."""
     return {"resources": {MODE_RESOURCE: {"config": {MODE_RESOURCE: mode}}}}
+
+
+def mode_of(run: dg.DagsterRun | None) -> str:
+    """The mode of a run, whoever configured it; of one that is not recorded any more, the default."""
+    config: Mapping[str, Any] = run.run_config if run else {}
+    return str(config.get("resources", {}).get(MODE_RESOURCE, {}).get("config", {}).get(MODE_RESOURCE, BACKFILL))
 
 
 INVENTED = "the simulated league is refused in production mode: its games are invented; give real games with --raw DIR"
