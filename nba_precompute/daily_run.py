@@ -16,6 +16,7 @@ from hashlib import sha256
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from nba_precompute import dashboard, production
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
@@ -67,8 +68,11 @@ SUMMARIES, CASCADE = "game summaries", "cascade"
 MADE_TOGETHER = {SUMMARIES: SUMMARY_TABLES, CASCADE: CASCADE_TABLES}
 """The tables of a run."""
 
-DAY_ENTRY = "day"
-"""The entry of the check's metadata that says of which day it speaks."""
+DECIDED_ENTRY = "decided"
+"""The entry of the check's metadata that says of which day it has decided; none as long as the day has time."""
+
+EVALUATIONS_LOOKED_AT = 20
+"""Latest evaluations of the check among which the one that decided is looked for: whoever asks meanwhile adds one."""
 
 
 @dataclass(frozen=True)
@@ -347,10 +351,17 @@ def refused_today(home: Home, today: date) -> list[str]:
 
 
 def said_last(instance: dg.DagsterInstance, today: date) -> dg.AssetCheckEvaluation | None:
-    """What the check last said of today."""
-    record = instance.get_latest_asset_check_evaluation_record(dg.AssetCheckKey(dg.AssetKey(dashboard.NAME), READY))
-    evaluation = record.evaluation if record else None
-    return evaluation if evaluation is not None and evaluation.metadata[DAY_ENTRY].value == str(today) else None
+    """What the check last decided of today."""
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey(dashboard.NAME), READY),
+        EVALUATIONS_LOOKED_AT,
+        status={AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED},
+    )
+    for record in history:
+        evaluation = record.evaluation
+        if evaluation is not None and evaluation.metadata[DECIDED_ENTRY].value == str(today):
+            return evaluation
+    return None
 
 
 # ------------------------------------------------------------------------------------------------------ what Dagster has
@@ -382,13 +393,13 @@ def as_run_request(ask: Ask) -> dg.RunRequest:
     )
 
 
-def metadata_of(facts: Facts, passed: bool) -> dict[str, dg.MetadataValue]:
+def metadata_of(facts: Facts, said: Verdict) -> dict[str, dg.MetadataValue]:
     """What the check shows beside its sentence."""
     remedy = f"`nba-precompute status --why {facts.today}` names what is missing. As soon as it is there, the next tick makes the day."
     return {
-        DAY_ENTRY: dg.MetadataValue.text(str(facts.today)),
+        DECIDED_ENTRY: dg.MetadataValue.text("not yet" if said.passed is None else str(facts.today)),
         "asked_at": dg.MetadataValue.text(f"{facts.now:%H:%M} in New York"),
-        "what_to_do": dg.MetadataValue.md("Nothing." if passed else remedy),
+        "what_to_do": dg.MetadataValue.md(remedy if said.passed is False else "Nothing."),
     }
 
 
@@ -399,7 +410,7 @@ def as_evaluation(facts: Facts, said: Verdict) -> dg.AssetCheckEvaluation:
         check_name=READY,
         passed=bool(said.passed),
         description=said.words,
-        metadata=metadata_of(facts, bool(said.passed)),
+        metadata=metadata_of(facts, said),
     )
 
 
@@ -415,8 +426,7 @@ def ready_before_tip_off(home: Home, clock: Clock) -> dg.AssetChecksDefinition:
         facts = look(home, context.instance, clock())
         last = said_last(context.instance, facts.today)
         said = verdict(facts, decide(facts).missing, last.passed if last else None)
-        passed = said.passed is not False
-        return dg.AssetCheckResult(passed=passed, description=said.words, metadata=metadata_of(facts, passed))
+        return dg.AssetCheckResult(passed=said.passed is not False, description=said.words, metadata=metadata_of(facts, said))
 
     return evaluate
 
