@@ -1,7 +1,7 @@
 """The Dagster definitions: `build_definitions(home)` for any home, and `defs` for the one that the environment names.
 
-The only place that reads the environment: NBA_PRECOMPUTE_HOME (default .nba) and NBA_PRECOMPUTE_RAW (the folder of raw games;
-without it the home's own source, else the simulated league).
+The only place that reads the environment: NBA_PRECOMPUTE_HOME (default .nba), NBA_PRECOMPUTE_RAW (the folder of raw games;
+without it the home's own source, else the simulated league) and NBA_PRECOMPUTE_WEBHOOK (where `next_phase` sends its messages).
 """
 
 import os
@@ -13,20 +13,22 @@ from dagster import _check as check
 
 from nba_precompute import automation
 from nba_precompute.assets import ASSETS
-from nba_precompute.game_days import warn_when_running_out
+from nba_precompute.game_days import Clock, now_in_new_york, warn_when_running_out
 from nba_precompute.home import DEFAULT_FOLDER, Home
 from nba_precompute.production import BACKFILL, MODE_RESOURCE, PRODUCTION
 from nba_precompute.turns import turn
 
 
-def build_definitions(home: Home) -> dg.Definitions:
-    """The whole graph over one home."""
-    # one process a run: starting one for each of its few steps takes longer than they do
+def build_definitions(home: Home, webhook: str | None = None, clock: Clock = now_in_new_york) -> dg.Definitions:
+    """The whole graph over one home, and what runs by itself: its clock can be set, so that other days can be replayed."""
     return dg.Definitions(
         assets=ASSETS,
-        asset_checks=automation.checks(home),
-        sensors=automation.sensors(home),
+        asset_checks=automation.checks(home, clock),
+        schedules=automation.schedules(home, clock),
+        sensors=automation.sensors(home, clock, webhook),
+        jobs=automation.jobs(),
         resources={"home": in_turn(home), MODE_RESOURCE: mode_of_run},
+        # one process a run: starting one for each of its few steps takes longer than they do
         executor=dg.in_process_executor,
     )
 
@@ -72,4 +74,4 @@ def home_of_environment() -> Home:
 
 
 warn_when_running_out()
-defs = build_definitions(home_of_environment())
+defs = build_definitions(home_of_environment(), os.environ.get("NBA_PRECOMPUTE_WEBHOOK"))

@@ -7,7 +7,7 @@ Facts come from `seasons.json` (season starts and ends, days off), made from a p
 import json
 import logging
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
@@ -138,9 +138,18 @@ offsets count eligible days), and the host drops a mapping of our own.
 """
 
 
+Clock = Callable[[], datetime]
+"""What runs by itself asks it for the time in New York."""
+
+
+def now_in_new_york() -> datetime:
+    """The time by which the league's games are announced."""
+    return datetime.now(NEW_YORK)
+
+
 def today_in_new_york(now: datetime | None = None) -> date:
     """The league's date at an instant, by default this one."""
-    return (now or datetime.now(NEW_YORK)).astimezone(NEW_YORK).date()
+    return (now or now_in_new_york()).astimezone(NEW_YORK).date()
 
 
 def season_of(day: date) -> Season:

@@ -21,7 +21,7 @@ from nba_precompute.event_log import BatchedSqliteEventLogStorage
 from nba_precompute.home import DAGSTER_FOLDER, Home
 from nba_precompute.instance import PROCESS_TAG, instance_of, is_alive
 from nba_precompute.materialization import ROW_COUNT
-from nba_precompute.production import mode_of_config
+from nba_precompute.production import mode_of
 
 SUCCESS, FAILURE, SKIPPED, CANCELED, KILLED = "SUCCESS", "FAILURE", "SKIPPED", "CANCELED", "KILLED"
 """Dagster's words, and KILLED: a command whose process is gone, until the next command records that as FAILURE."""
@@ -139,7 +139,7 @@ def tables_of(record: dg.RunRecord, planned: Mapping[str, Row[Any]], steps: Mapp
             table=name,
             first_day=days.first if days else None,
             last_day=days.last if days else None,
-            mode=mode_of_config(run.run_config),
+            mode=mode_of(run),
             status=status,
             days_planned=days.planned if days else 0,
             days=days.materialized if days else 0,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import dagster as dg
 import pandas as pd
 
 from nba_precompute import lineage, quality, validation
@@ -31,9 +32,9 @@ def run_config_of(mode: str) -> dict[str, object]:
     return {"resources": {MODE_RESOURCE: {"config": {MODE_RESOURCE: mode}}}}
 
 
-def mode_of_config(run_config: Mapping[str, Any]) -> str:
-    """The mode that a run config names; backfill where it names none."""
-    named: Any = run_config
+def mode_of(run: dg.DagsterRun | None) -> str:
+    """The mode of a run, whoever configured it; of one that is not recorded any more, the default."""
+    named: Any = run.run_config if run else {}
     for key in ("resources", MODE_RESOURCE, "config", MODE_RESOURCE):
         named = (named or {}).get(key)
     return named or BACKFILL

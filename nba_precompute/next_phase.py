@@ -1,0 +1,176 @@
+"""The next phase: when today's features are there, made in production mode, and keep their checks, predictions can be made.
+
+One sensor starts the job `predict`, where there is one, and sends a message to the webhook, where one is configured, each once per
+content of the day; the webhook is also told of a day that missed its deadline. One thing a tick: a message that does not arrive
+fails its tick, and the next tick sends it again. What has been done stands in the sensor's cursor, which Dagster writes after the
+tick: a crash in between sends a message twice, with the same idempotency key.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import dagster as dg
+
+from nba_precompute import daily_run, quality, validation
+from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG
+from nba_precompute.coverage import THERE
+from nba_precompute.game_days import Clock, eligible_days
+from nba_precompute.home import Home
+from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
+from nba_precompute.webhook import post
+
+SENSOR = "next_phase"
+
+PREDICT = "predict"
+"""The job of the predictions phase, by name, so that whoever adds it need not come here."""
+
+WEBHOOK = "webhook"
+
+LOOK_EVERY_SECONDS = 60
+"""The daily run is made within five minutes of its inputs; a minute more delays nobody."""
+
+JUDGED_IN_THE_RUN = "reproduced"
+"""The check that needs the season computed again: the run that made the rows has judged it by what it computed."""
+
+
+@dataclass(frozen=True)
+class News:
+    """Something to be told: who is to be told, the message, and the key that it keeps however often it is sent."""
+
+    to: Sequence[str]
+    key: str
+    message: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do: a message for one receiver."""
+
+    to: str
+    news: News
+
+    @property
+    def done(self) -> str:
+        """What the cursor keeps of it."""
+        return f"{self.to} {self.news.key}"
+
+
+# ------------------------------------------------------------------------------------------------------------ decisions
+
+
+def next_step(news: Sequence[News], receivers: Sequence[str], done: Sequence[str]) -> Step | None:
+    """The first thing that has not been done; the job before the webhook, whose receiver may be down for long."""
+    steps = [Step(receiver, item) for receiver in receivers for item in news if receiver in item.to]
+    return next((step for step in steps if step.done not in done), None)
+
+
+def ready_news(day: date, rows: int, share_ready: float, version: str) -> News:
+    """That the day's features can be used."""
+    return News(
+        [PREDICT, WEBHOOK],
+        f"{ML_FEATURE_STORE_V2.name} {day} {version}",
+        {"event": "ready", "date": str(day), "rows": rows, "share_ready": round(share_ready, 4), "data_version": version},
+    )
+
+
+def not_ready_news(day: date, words: str) -> News:
+    """That the day missed its deadline, and what is missing."""
+    return News([WEBHOOK], f"{daily_run.READY} {day}", {"event": "not ready", "date": str(day), "missing": words})
+
+
+# -------------------------------------------------------------------------------------------------------------- looking
+
+
+def version_of(home: Home, day: date) -> str | None:
+    """The content hash of the day's features."""
+    versions = home.warehouse.partition_versions()
+    of_day = versions[(versions["table_name"] == ML_FEATURE_STORE_V2.qualified_name) & (versions["day"].dt.date == day)]
+    return None if of_day.empty else str(of_day["content_hash"].iloc[0])
+
+
+def failing_checks(home: Home, day: date) -> list[str]:
+    """The ERROR checks that the day's features fail, as they are stored."""
+    errors = [name for name, severity in quality.checks_of(ML_FEATURE_STORE_V2).items() if severity == quality.ERROR]
+    asked = [name for name in errors if name != JUDGED_IN_THE_RUN]
+    results = validation.judge_home(home, day, day, [ML_FEATURE_STORE_V2], asked)
+    return sorted({result.check for result in results if not result.passed})
+
+
+def deadline_missed(instance: dg.DagsterInstance, day: date) -> str | None:
+    """What the check said when the day missed its deadline; None where it did not, or has become ready since."""
+    said = daily_run.said_last(instance, day)
+    return said.description if said is not None and not said.passed else None
+
+
+# ------------------------------------------------------------------------------------------------------ what Dagster has
+
+
+def tick(
+    home: Home, instance: dg.DagsterInstance, clock: Clock, webhook: str | None, receivers: Sequence[str], cursor: str | None
+) -> dg.SensorResult | dg.SkipReason:
+    """Look, and do one thing that has not been done for what is there."""
+    day = clock().date()
+    if not receivers:
+        return dg.SkipReason(f"Nobody to tell: there is no job {PREDICT}, and NBA_PRECOMPUTE_WEBHOOK is not set.")
+    if not eligible_days.has_partition_key(str(day)):
+        return dg.SkipReason(f"{day} has no game to be predicted.")
+    done = [step for step in json.loads(cursor or "[]") if str(day) in step]
+    missed = deadline_missed(instance, day)
+    news = [not_ready_news(day, missed)] if missed else []
+    version = version_of(home, day)
+    waits = f"{day} is not ready yet."
+    if version is not None:
+        if next_step([ready_news(day, 0, 0.0, version)], receivers, done) is None:
+            waits = f"{day} was told of, as {version}."
+        else:
+            hindrances = hindrances_of(home, instance, clock)
+            waits = f"{day} is there and not told of: {'; '.join(hindrances)}."
+            if not hindrances:
+                rows = home.warehouse.read(ML_FEATURE_STORE_V2, day, day, ["production_ready"])
+                news.append(ready_news(day, len(rows), float(rows["production_ready"].mean()), version))
+    step = next_step(news, receivers, done)
+    if step is None:
+        return dg.SkipReason(waits)
+    result = do(step, day, webhook)
+    return result._replace(cursor=json.dumps([*done, step.done]))
+
+
+def hindrances_of(home: Home, instance: dg.DagsterInstance, clock: Clock) -> list[str]:
+    """Why the day's features cannot be used although they are there."""
+    facts = daily_run.look(home, instance, clock())
+    state = facts.cascade[facts.today].state
+    if facts.problem or state != THERE:
+        return [facts.problem or f"some of its tables are {state}, or were made in backfill mode"]
+    return [f"{ML_FEATURE_STORE_V2.name} fails the check {check}" for check in failing_checks(home, facts.today)]
+
+
+def do(step: Step, day: date, webhook: str | None) -> dg.SensorResult:
+    """Ask for the job's run, or send the message; one that does not arrive raises, and the cursor stays as it was."""
+    if step.to == PREDICT:
+        tags = {RANGE_START_TAG: str(day), RANGE_END_TAG: str(day)}
+        return dg.SensorResult([dg.RunRequest(run_key=step.news.key, job_name=PREDICT, tags=tags)])
+    post(str(webhook), step.news.message, step.news.key)
+    return dg.SensorResult(skip_reason=f"Told the webhook: {step.news.key}.")
+
+
+def sensor(home: Home, clock: Clock, webhook: str | None, jobs: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:
+    """The sensor, stopped until a person starts it."""
+    predict = [job for job in jobs if job.name == PREDICT]
+    receivers = [*(PREDICT for _ in predict), *([WEBHOOK] if webhook else [])]
+
+    @dg.sensor(
+        name=SENSOR,
+        jobs=predict or None,
+        minimum_interval_seconds=LOOK_EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=(
+            f"Starts the job {PREDICT}, where there is one, and tells the webhook, once today's {ML_FEATURE_STORE_V2.name} is there, "
+            "made in production mode, and keeps its checks; tells the webhook of a day that missed its deadline."
+        ),
+    )
+    def next_phase(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return tick(home, context.instance, clock, webhook, receivers, context.cursor)
+
+    return next_phase

@@ -1,0 +1,117 @@
+"""The next phase: what is to be told to whom, and the webhook's message over real HTTP."""
+
+import socket
+import threading
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from nba_precompute.definitions import build_definitions
+from nba_precompute.home import Home
+from nba_precompute.instance import instance_of
+from nba_precompute.next_phase import PREDICT, SENSOR, WEBHOOK, next_step, not_ready_news, ready_news, sensor
+from nba_precompute.webhook import TIMEOUT_SECONDS, WebhookFailed, post
+from nba_precompute_tests.replay import at, receiver
+
+DAY = date(2024, 1, 15)
+READY, NOT_READY = ready_news(DAY, 300, 0.93456, "abc"), not_ready_news(DAY, "no box scores of 2024-01-14")
+BOTH = [PREDICT, WEBHOOK]
+
+
+def test_the_message_says_which_day_how_many_rows_how_many_ready_and_which_version():
+    assert READY.message == {"event": "ready", "date": "2024-01-15", "rows": 300, "share_ready": 0.9346, "data_version": "abc"}
+
+
+def test_of_a_ready_day_the_job_is_started_first_and_then_the_webhook_told_each_once():
+    first = next_step([READY], BOTH, [])
+    second = next_step([READY], BOTH, [first.done])
+    assert [first.to, second.to] == [PREDICT, WEBHOOK]
+    assert first.news.key == second.news.key == "ml_feature_store_v2 2024-01-15 abc"
+    assert next_step([READY], BOTH, [first.done, second.done]) is None
+
+
+def test_another_content_of_the_same_day_is_told_again():
+    done = [f"{receiver} {READY.key}" for receiver in BOTH]
+    assert next_step([ready_news(DAY, 300, 0.9, "def")], BOTH, done).to == PREDICT
+
+
+def test_a_missed_deadline_is_told_to_the_webhook_and_starts_no_job():
+    assert next_step([NOT_READY], BOTH, []).to == WEBHOOK
+    assert next_step([NOT_READY], [PREDICT], []) is None
+
+
+# --------------------------------------------------------------------------------------------------------- over HTTP
+
+
+def test_a_message_arrives_as_json_with_its_key():
+    with receiver() as hook:
+        post(hook.url, READY.message, READY.key)
+        assert hook.told == [(READY.key, READY.message)]
+
+
+@pytest.mark.parametrize("answer", [302, 404, 500])
+def test_any_other_answer_than_success_is_a_failed_delivery_that_names_the_host_and_no_secret(answer):
+    with receiver() as hook:
+        hook.answers[:] = [answer]
+        with pytest.raises(WebhookFailed, match=rf"127\.0\.0\.1 answered {answer}") as failed:
+            post(f"{hook.url}?secret=1", READY.message, READY.key)
+        assert hook.told == []
+        assert "secret" not in str(failed.value)
+
+
+def test_a_receiver_that_hangs_is_given_up():
+    assert TIMEOUT_SECONDS == 10
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(WebhookFailed, match=r"did not answer within 0\.2 s"):
+        post(f"http://127.0.0.1:{silent.getsockname()[1]}/hook", READY.message, READY.key, timeout_seconds=0.2)
+
+
+def test_a_receiver_that_is_not_there_or_breaks_off_is_a_failed_delivery():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(WebhookFailed, match="cannot be reached"):
+        post(f"http://127.0.0.1:{port}/hook", READY.message, READY.key)
+    with socket.create_server(("127.0.0.1", 0)) as rude:
+        threading.Thread(target=lambda: rude.accept()[0].close()).start()
+        with pytest.raises(WebhookFailed, match=r"127\.0\.0\.1"):
+            post(f"http://127.0.0.1:{rude.getsockname()[1]}/hook", READY.message, READY.key)
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "receiver.example/hook", ""])
+def test_an_address_that_is_none_of_the_web_is_refused(address):
+    with pytest.raises(WebhookFailed, match="no http or https address"):
+        post(address, READY.message, READY.key)
+
+
+# --------------------------------------------------------------------------------------------------------- the sensor
+
+
+def look(definitions, home):
+    repository = definitions.get_repository_def()
+    with instance_of(home) as instance:
+        context = dg.build_sensor_context(instance=instance, repository_def=repository)
+        return repository.get_sensor_def(SENSOR).evaluate_tick(context)
+
+
+def test_without_job_and_webhook_nobody_is_told(tmp_path):
+    home = Home(tmp_path)
+    answered = look(build_definitions(home), home)
+    assert answered.skip_message == "Nobody to tell: there is no job predict, and NBA_PRECOMPUTE_WEBHOOK is not set."
+
+
+@pytest.mark.parametrize(("day", "words"), [(DAY, "2024-01-15 is not ready yet."), (date(2024, 7, 1), "has no game")])
+def test_a_day_without_features_and_a_day_without_games_are_silent(day, words, tmp_path):
+    home = Home(tmp_path)
+    answered = look(build_definitions(home, "http://127.0.0.1:9/hook", clock=lambda: at(day, 12)), home)
+    assert words in answered.skip_message
+    assert answered.run_requests == []
+    assert answered.cursor is None
+
+
+def test_a_job_predict_is_what_the_sensor_starts(tmp_path):
+    @dg.job(name=PREDICT)
+    def predict():
+        pass
+
+    made = sensor(Home(tmp_path), lambda: at(DAY, 12), None, [predict])
+    assert [job.name for job in made.jobs] == [PREDICT]
