@@ -222,7 +222,7 @@ def main() -> None:
     grid = Grid("home", "action", "end state", "runs", "failed", "one at a time", "seconds", "then missing", "stale")
     grid.title = f"{asked.raw or 'simulated league'}, {asked.start} to {asked.end}"
     is_right = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="ui_backfill-") as folder:
         typed = Home(Path(folder) / "typed", asked.raw)
         made_by_the_command_line(typed, asked.start, asked.end, grid)
         for name, actions in ("at once", Story.all_at_once), ("cancelled", Story.cancelled_and_continued):
