@@ -109,8 +109,9 @@ def worker_killed(instance: dg.DagsterInstance, url: str) -> tuple[str, bool]:
     def look() -> bool:
         for record in runs_of(instance, backfill):
             if record.dagster_run.status is dg.DagsterRunStatus.STARTED:
-                said = " ".join(entry.user_message for entry in instance.all_logs(record.dagster_run.run_id))
-                worker.extend(int(pid) for pid in re.findall(r"process for run \(pid: (\d+)\)", said))
+                events = [entry.dagster_event for entry in instance.all_logs(record.dagster_run.run_id)]
+                said = " ".join(event.message for event in events if event and event.message)
+                worker.extend(int(pid) for pid in re.findall(r"Started process for run \(pid: (\d+)\)", said))
         return bool(worker)
 
     until(look)
