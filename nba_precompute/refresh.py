@@ -231,16 +231,22 @@ def failures_of_days(wanted: pd.DataFrame, found: pd.DataFrame, failed: Sequence
 
 
 def left_out(found: pd.DataFrame, today: date, last_games: date) -> pd.DataFrame:
-    """The survey with a reason for missing days that no sensor fills: today and what comes after the source's last games, and days
-    that read tables without any row for them."""
+    """The survey with a reason for days that no sensor asks for: missing ones that are the daily run's, and what would read nothing.
+
+    A missing day may read what is missing itself and goes in the same wave; a stale one waits until the other sensor has made that.
+    """
     early = (found["state"] == MISSING) & ((found["day"] > last_games) | (found["day"] >= today))
     found = found.assign(reason=found["reason"].mask(early & found["reason"].isna(), LEFT_TO_THE_DAILY_RUN))
-    missing = found[(found["state"] == MISSING) & found["reason"].isna()]
-    there = pd.concat([found[found["state"].isin([THERE, STALE])], missing])
-    streams = {name: pd.Series("", pd.DatetimeIndex(there.loc[there["table"] == name, "day"])) for name in lineage.TABLES}
-    for name, rows in missing.groupby("table"):
-        reasons = missing_upstream(lineage.TABLES[name], list(rows["day"]), streams)
-        found.loc[rows.index, "reason"] = rows["day"].map(reasons)
+    can_be_made = found["reason"].isna()
+    there = found["state"].isin([THERE, STALE])
+    for state, read in ((STALE, there), (MISSING, there | ((found["state"] == MISSING) & can_be_made))):
+        streams = {
+            name: pd.Series("", pd.DatetimeIndex(found.loc[read & (found["table"] == name), "day"])) for name in lineage.TABLES
+        }
+        for name, rows in found[(found["state"] == state) & can_be_made].groupby("table"):
+            found.loc[rows.index, "reason"] = rows["day"].map(
+                missing_upstream(lineage.TABLES[name], list(rows["day"]), streams)
+            )
     return found
 
 

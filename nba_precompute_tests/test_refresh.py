@@ -214,18 +214,23 @@ def test_a_failure_of_other_code_does_not_count(monkeypatch):
     assert stopped(seen((PLAYERS, EIGHTH, STALE), failed=failed).failures) == []
 
 
-def test_missing_days_are_left_out_that_are_the_daily_runs_or_lack_their_inputs():
-    """The source has games to the ninth. The zones of the eighth read games before it; of 2022-23 there are none."""
+def test_days_are_left_out_that_are_the_daily_runs_or_lack_their_inputs():
+    """The source has games to the ninth. The zones of the eighth read games before it; of 2022-23 there are none.
+
+    The features of the eighth, were they missing like the zones, would go in one run with them; stale they wait.
+    """
     other_season = date(2022, 11, 8)
     look = seen(
         (PLAYERS, date(2023, 11, 7), THERE),
         *((ZONES, day, MISSING) for day in (EIGHTH, NINTH, TENTH, other_season)),
-        (FACTORS, TENTH, STALE),
+        *((table, EIGHTH, THERE) for table in (TEAMS, SLATE, DEFENSES, FACTORS)),
+        (FEATURES, EIGHTH, STALE),
     )
     reasons = left_out(look.found, today=NINTH, last_games=NINTH).set_index(["table", "day"])["reason"].dropna()
     assert dict(reasons) == {
         (ZONES, NINTH): "its game day is not over in the source, so it is the daily run's",
         (ZONES, TENTH): "its game day is not over in the source, so it is the daily run's",
+        (FEATURES, EIGHTH): "player_shot_zone_analysis has no rows of 2023-11-08; materialise it first",
         (ZONES, other_season): "player_game_summary has no games of 2022-23 before 2022-11-08; materialise them first",
     }
 
@@ -334,7 +339,7 @@ def test_a_raised_code_version_whose_rows_are_the_same_ends_the_wave_at_its_tabl
         assert [(*in_short(request), request.tags[MODE_TAG]) for request in requested] == [([DEFENSES], *of) for of in days]
     for request in requested:
         let_run(home, STALE_SENSOR, request)
-    assert look_once(home, STALE_SENSOR).skip_message == "No day is stale."
+    assert look_once(home, STALE_SENSOR).skip_message == "No stale day can be made."
 
 
 def test_missing_days_are_filled_and_those_that_are_stale_then_are_left_to_the_other_sensor(home):
