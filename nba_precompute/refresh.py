@@ -413,7 +413,9 @@ def tick(home: Home, instance: dg.DagsterInstance, state: str) -> dg.SensorResul
     asked = requests(seen, state)
     days_stopped = len(stopped(seen.failures))
     nothing = (
-        f"No day is {state}." if not days_stopped else f"{days_stopped} days were stopped asking for: see {STOPPED_ASKING}."
+        f"No {state} day can be made."
+        if not days_stopped
+        else f"{days_stopped} days were stopped asking for: see {STOPPED_ASKING}."
     )
     return dg.SensorResult(
         run_requests=[as_run_request(request) for request in asked],
