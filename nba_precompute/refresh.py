@@ -30,7 +30,7 @@ from nba_precompute.backfill import (
     next_runs,
 )
 from nba_precompute.coverage import MISSING, STALE, THERE, SourceState, game_days_so_far, look_at_source, survey
-from nba_precompute.game_days import days_between, today_in_new_york
+from nba_precompute.game_days import Clock, days_between, today_in_new_york
 from nba_precompute.home import SIMULATED_LEAGUE, Home
 from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, is_alive
 from nba_precompute.lineage import partitions_of
@@ -268,9 +268,8 @@ def source_as_it_is(home: Home, today: date) -> SourceState:
     return _last_seen[0]
 
 
-def look(home: Home, instance: dg.DagsterInstance) -> Look:
+def look(home: Home, instance: dg.DagsterInstance, today: date) -> Look:
     """All that the decisions need to know."""
-    today = today_in_new_york()
     state = source_as_it_is(home, today)
     found = left_out(survey(home, instance, state, TABLES), today, last_day_with_games(state))
     wanted = days_to_make(found, {}, force=False)
@@ -399,7 +398,7 @@ def as_news(instance: dg.DagsterInstance, result: dg.AssetCheckResult) -> list[d
     return [] if isinstance(said, dg.AssetCheckEvaluation) and said.metadata == evaluation.metadata else [evaluation]
 
 
-def tick(home: Home, instance: dg.DagsterInstance, state: str) -> dg.SensorResult | dg.SkipReason:
+def tick(home: Home, instance: dg.DagsterInstance, state: str, today: date) -> dg.SensorResult | dg.SkipReason:
     """One look of the sensor of a state."""
     if home.source_name == SIMULATED_LEAGUE and not home.league_folder.exists():
         return dg.SkipReason(
@@ -409,7 +408,7 @@ def tick(home: Home, instance: dg.DagsterInstance, state: str) -> dg.SensorResul
     busy = maker(instance)
     if busy:
         return dg.SkipReason(f"Waiting: {busy}.")
-    seen = look(home, instance)
+    seen = look(home, instance, today)
     asked = requests(seen, state)
     days_stopped = len(stopped(seen.failures))
     nothing = (
@@ -439,11 +438,12 @@ def as_run_request(request: Request) -> dg.RunRequest:
     )
 
 
-def sensors(home: Home) -> list[dg.SensorDefinition]:
+def sensors(home: Home, clock: Clock) -> list[dg.SensorDefinition]:
     """Both sensors, stopped until a person starts them."""
     return [
         sensor_of(
             home,
+            clock,
             STALE_SENSOR,
             STALE,
             "Makes days again whose games were corrected or whose table's code_version was raised, and the days that see them, in "
@@ -451,6 +451,7 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
         ),
         sensor_of(
             home,
+            clock,
             MISSING_SENSOR,
             MISSING,
             f"Makes days before today that have their games and no rows, at most {BATCH_DAYS} at a time. A day that failed "
@@ -459,7 +460,7 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
     ]
 
 
-def sensor_of(home: Home, name: str, state: str, description: str) -> dg.SensorDefinition:
+def sensor_of(home: Home, clock: Clock, name: str, state: str, description: str) -> dg.SensorDefinition:
     """The sensor of a state."""
 
     @dg.sensor(
@@ -470,12 +471,12 @@ def sensor_of(home: Home, name: str, state: str, description: str) -> dg.SensorD
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return tick(home, context.instance, state)
+        return tick(home, context.instance, state, today_in_new_york(clock()))
 
     return sensor
 
 
-def stopped_asking(home: Home) -> dg.AssetChecksDefinition:
+def stopped_asking(home: Home, clock: Clock) -> dg.AssetChecksDefinition:
     """The check, for whoever executes it by hand; the sensors report what they see themselves."""
 
     @dg.asset_check(
@@ -484,6 +485,6 @@ def stopped_asking(home: Home) -> dg.AssetChecksDefinition:
         description=f"Days that the sensors asked for {MOST_FAILURES} times in vain and do not ask for again, with the reason.",
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        return stopped_asking_result(look(home, context.instance))
+        return stopped_asking_result(look(home, context.instance, today_in_new_york(clock())))
 
     return check
