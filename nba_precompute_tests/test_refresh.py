@@ -330,17 +330,16 @@ def test_a_correction_that_is_taken_back_and_made_again_is_asked_for_each_time(h
 def test_a_raised_code_version_whose_rows_are_the_same_ends_the_wave_at_its_table_and_today_is_production(home):
     """The injury news are known to the tenth, so of these days the eleventh is the last that production mode accepts."""
     made_by_older_code(home, DEFENSES, lambda rows: rows)
-    for today, days in (
-        (12, [("11-08", "11-11", BACKFILL)]),
-        (11, [("11-08", "11-10", BACKFILL), ("11-11", "11-11", PRODUCTION)]),
+    eleventh, twelfth = (lambda day=day: datetime(2023, 11, day, 9, tzinfo=NEW_YORK) for day in (11, 12))
+    for clock, days in (
+        (twelfth, [("11-08", "11-11", BACKFILL)]),
+        (eleventh, [("11-08", "11-10", BACKFILL), ("11-11", "11-11", PRODUCTION)]),
     ):
-        requested = look_once(
-            home, STALE_SENSOR, lambda today=today: datetime(2023, 11, today, 9, tzinfo=NEW_YORK)
-        ).run_requests
+        requested = look_once(home, STALE_SENSOR, clock).run_requests
         assert [(*in_short(request), request.tags[MODE_TAG]) for request in requested] == [([DEFENSES], *of) for of in days]
     for request in requested:
         let_run(home, STALE_SENSOR, request)
-    assert look_once(home, STALE_SENSOR).skip_message == "No stale day can be made."
+    assert look_once(home, STALE_SENSOR, eleventh).skip_message == "No stale day can be made."
 
 
 def test_missing_days_are_filled_and_those_that_are_stale_then_are_left_to_the_other_sensor(home):
