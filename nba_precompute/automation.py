@@ -16,7 +16,7 @@ def schedules(home: Home, clock: Clock) -> Sequence[dg.ScheduleDefinition]:
 
 def sensors(home: Home, clock: Clock, webhook: str | None) -> Sequence[dg.SensorDefinition]:
     """Every sensor."""
-    return [*refresh.sensors(home), next_phase.sensor(home, clock, webhook, jobs())]
+    return [*refresh.sensors(home, clock), next_phase.sensor(home, clock, webhook, jobs())]
 
 
 def jobs() -> Sequence[dg.JobDefinition]:
@@ -26,4 +26,4 @@ def jobs() -> Sequence[dg.JobDefinition]:
 
 def checks(home: Home, clock: Clock) -> Sequence[dg.AssetChecksDefinition]:
     """What schedules and sensors say about the data."""
-    return [daily_run.ready_before_tip_off(home, clock), refresh.stopped_asking(home)]
+    return [daily_run.ready_before_tip_off(home, clock), refresh.stopped_asking(home, clock)]

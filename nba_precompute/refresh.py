@@ -30,7 +30,7 @@ from nba_precompute.backfill import (
     next_runs,
 )
 from nba_precompute.coverage import MISSING, STALE, THERE, SourceState, game_days_so_far, look_at_source, survey
-from nba_precompute.game_days import days_between, today_in_new_york
+from nba_precompute.game_days import Clock, days_between, today_in_new_york
 from nba_precompute.home import SIMULATED_LEAGUE, Home
 from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, is_alive
 from nba_precompute.lineage import partitions_of
@@ -231,16 +231,22 @@ def failures_of_days(wanted: pd.DataFrame, found: pd.DataFrame, failed: Sequence
 
 
 def left_out(found: pd.DataFrame, today: date, last_games: date) -> pd.DataFrame:
-    """The survey with a reason for missing days that no sensor fills: today and what comes after the source's last games, and days
-    that read tables without any row for them."""
+    """The survey with a reason for days that no sensor asks for: missing ones that are the daily run's, and what would read nothing.
+
+    A missing day may read what is missing itself and goes in the same wave; a stale one waits until the other sensor has made that.
+    """
     early = (found["state"] == MISSING) & ((found["day"] > last_games) | (found["day"] >= today))
     found = found.assign(reason=found["reason"].mask(early & found["reason"].isna(), LEFT_TO_THE_DAILY_RUN))
-    missing = found[(found["state"] == MISSING) & found["reason"].isna()]
-    there = pd.concat([found[found["state"].isin([THERE, STALE])], missing])
-    streams = {name: pd.Series("", pd.DatetimeIndex(there.loc[there["table"] == name, "day"])) for name in lineage.TABLES}
-    for name, rows in missing.groupby("table"):
-        reasons = missing_upstream(lineage.TABLES[name], list(rows["day"]), streams)
-        found.loc[rows.index, "reason"] = rows["day"].map(reasons)
+    can_be_made = found["reason"].isna()
+    there = found["state"].isin([THERE, STALE])
+    for state, read in ((STALE, there), (MISSING, there | ((found["state"] == MISSING) & can_be_made))):
+        streams = {
+            name: pd.Series("", pd.DatetimeIndex(found.loc[read & (found["table"] == name), "day"])) for name in lineage.TABLES
+        }
+        for name, rows in found[(found["state"] == state) & can_be_made].groupby("table"):
+            found.loc[rows.index, "reason"] = rows["day"].map(
+                missing_upstream(lineage.TABLES[name], list(rows["day"]), streams)
+            )
     return found
 
 
@@ -262,9 +268,8 @@ def source_as_it_is(home: Home, today: date) -> SourceState:
     return _last_seen[0]
 
 
-def look(home: Home, instance: dg.DagsterInstance) -> Look:
+def look(home: Home, instance: dg.DagsterInstance, today: date) -> Look:
     """All that the decisions need to know."""
-    today = today_in_new_york()
     state = source_as_it_is(home, today)
     found = left_out(survey(home, instance, state, TABLES), today, last_day_with_games(state))
     wanted = days_to_make(found, {}, force=False)
@@ -393,7 +398,7 @@ def as_news(instance: dg.DagsterInstance, result: dg.AssetCheckResult) -> list[d
     return [] if isinstance(said, dg.AssetCheckEvaluation) and said.metadata == evaluation.metadata else [evaluation]
 
 
-def tick(home: Home, instance: dg.DagsterInstance, state: str) -> dg.SensorResult | dg.SkipReason:
+def tick(home: Home, instance: dg.DagsterInstance, state: str, today: date) -> dg.SensorResult | dg.SkipReason:
     """One look of the sensor of a state."""
     if home.source_name == SIMULATED_LEAGUE and not home.league_folder.exists():
         return dg.SkipReason(
@@ -403,11 +408,13 @@ def tick(home: Home, instance: dg.DagsterInstance, state: str) -> dg.SensorResul
     busy = maker(instance)
     if busy:
         return dg.SkipReason(f"Waiting: {busy}.")
-    seen = look(home, instance)
+    seen = look(home, instance, today)
     asked = requests(seen, state)
     days_stopped = len(stopped(seen.failures))
     nothing = (
-        f"No day is {state}." if not days_stopped else f"{days_stopped} days were stopped asking for: see {STOPPED_ASKING}."
+        f"No {state} day can be made."
+        if not days_stopped
+        else f"{days_stopped} days were stopped asking for: see {STOPPED_ASKING}."
     )
     return dg.SensorResult(
         run_requests=[as_run_request(request) for request in asked],
@@ -431,11 +438,12 @@ def as_run_request(request: Request) -> dg.RunRequest:
     )
 
 
-def sensors(home: Home) -> list[dg.SensorDefinition]:
+def sensors(home: Home, clock: Clock) -> list[dg.SensorDefinition]:
     """Both sensors, stopped until a person starts them."""
     return [
         sensor_of(
             home,
+            clock,
             STALE_SENSOR,
             STALE,
             "Makes days again whose games were corrected or whose table's code_version was raised, and the days that see them, in "
@@ -443,6 +451,7 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
         ),
         sensor_of(
             home,
+            clock,
             MISSING_SENSOR,
             MISSING,
             f"Makes days before today that have their games and no rows, at most {BATCH_DAYS} at a time. A day that failed "
@@ -451,7 +460,7 @@ def sensors(home: Home) -> list[dg.SensorDefinition]:
     ]
 
 
-def sensor_of(home: Home, name: str, state: str, description: str) -> dg.SensorDefinition:
+def sensor_of(home: Home, clock: Clock, name: str, state: str, description: str) -> dg.SensorDefinition:
     """The sensor of a state."""
 
     @dg.sensor(
@@ -462,12 +471,12 @@ def sensor_of(home: Home, name: str, state: str, description: str) -> dg.SensorD
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return tick(home, context.instance, state)
+        return tick(home, context.instance, state, today_in_new_york(clock()))
 
     return sensor
 
 
-def stopped_asking(home: Home) -> dg.AssetChecksDefinition:
+def stopped_asking(home: Home, clock: Clock) -> dg.AssetChecksDefinition:
     """The check, for whoever executes it by hand; the sensors report what they see themselves."""
 
     @dg.asset_check(
@@ -476,6 +485,6 @@ def stopped_asking(home: Home) -> dg.AssetChecksDefinition:
         description=f"Days that the sensors asked for {MOST_FAILURES} times in vain and do not ask for again, with the reason.",
     )
     def check(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        return stopped_asking_result(look(home, context.instance))
+        return stopped_asking_result(look(home, context.instance, today_in_new_york(clock())))
 
     return check

@@ -4,7 +4,7 @@ The home of the second part holds 2023-10-24 to 2023-11-13 of the simulated leag
 """
 
 import dataclasses
-from datetime import date
+from datetime import date, datetime
 
 import dagster as dg
 import duckdb
@@ -16,7 +16,7 @@ from nba_precompute.assets import SUMMARY_TABLES
 from nba_precompute.backfill import MODE_TAG, RANGE_END_TAG, RANGE_START_TAG, RangedRun
 from nba_precompute.coverage import GAP, MISSING, STALE, THERE
 from nba_precompute.definitions import build_definitions
-from nba_precompute.game_days import days_between, game_days
+from nba_precompute.game_days import NEW_YORK, days_between, game_days, now_in_new_york
 from nba_precompute.instance import PROCESS_TAG, this_process
 from nba_precompute.production import BACKFILL, PRODUCTION
 from nba_precompute.refresh import (
@@ -214,18 +214,23 @@ def test_a_failure_of_other_code_does_not_count(monkeypatch):
     assert stopped(seen((PLAYERS, EIGHTH, STALE), failed=failed).failures) == []
 
 
-def test_missing_days_are_left_out_that_are_the_daily_runs_or_lack_their_inputs():
-    """The source has games to the ninth. The zones of the eighth read games before it; of 2022-23 there are none."""
+def test_days_are_left_out_that_are_the_daily_runs_or_lack_their_inputs():
+    """The source has games to the ninth. The zones of the eighth read games before it; of 2022-23 there are none.
+
+    The features of the eighth, were they missing like the zones, would go in one run with them; stale they wait.
+    """
     other_season = date(2022, 11, 8)
     look = seen(
         (PLAYERS, date(2023, 11, 7), THERE),
         *((ZONES, day, MISSING) for day in (EIGHTH, NINTH, TENTH, other_season)),
-        (FACTORS, TENTH, STALE),
+        *((table, EIGHTH, THERE) for table in (TEAMS, SLATE, DEFENSES, FACTORS)),
+        (FEATURES, EIGHTH, STALE),
     )
     reasons = left_out(look.found, today=NINTH, last_games=NINTH).set_index(["table", "day"])["reason"].dropna()
     assert dict(reasons) == {
         (ZONES, NINTH): "its game day is not over in the source, so it is the daily run's",
         (ZONES, TENTH): "its game day is not over in the source, so it is the daily run's",
+        (FEATURES, EIGHTH): "player_shot_zone_analysis has no rows of 2023-11-08; materialise it first",
         (ZONES, other_season): "player_game_summary has no games of 2022-23 before 2022-11-08; materialise them first",
     }
 
@@ -243,9 +248,9 @@ def test_the_check_names_the_days_that_are_not_asked_for_any_more_and_why():
 # ------------------------------------------------------------------------------------------------ in a real instance
 
 
-def look_once(platform, name):
+def look_once(platform, name, clock=now_in_new_york):
     """One tick of a sensor, with the events that the daemon would store."""
-    definitions = build_definitions(platform.home)
+    definitions = build_definitions(platform.home, clock=clock)
     sensor = definitions.resolve_sensor_def(name)
     with dg.build_sensor_context(instance=platform.instance, definitions=definitions) as context:
         ticked = sensor.evaluate_tick(context)
@@ -322,19 +327,19 @@ def test_a_correction_that_is_taken_back_and_made_again_is_asked_for_each_time(h
     pd.testing.assert_series_equal(home.hashes(), filled.hashes())
 
 
-def test_a_raised_code_version_whose_rows_are_the_same_ends_the_wave_at_its_table_and_today_is_production(home, monkeypatch):
+def test_a_raised_code_version_whose_rows_are_the_same_ends_the_wave_at_its_table_and_today_is_production(home):
     """The injury news are known to the tenth, so of these days the eleventh is the last that production mode accepts."""
     made_by_older_code(home, DEFENSES, lambda rows: rows)
-    for today, days in (
-        (12, [("11-08", "11-11", BACKFILL)]),
-        (11, [("11-08", "11-10", BACKFILL), ("11-11", "11-11", PRODUCTION)]),
+    eleventh, twelfth = (lambda day=day: datetime(2023, 11, day, 9, tzinfo=NEW_YORK) for day in (11, 12))
+    for clock, days in (
+        (twelfth, [("11-08", "11-11", BACKFILL)]),
+        (eleventh, [("11-08", "11-10", BACKFILL), ("11-11", "11-11", PRODUCTION)]),
     ):
-        monkeypatch.setattr("nba_precompute.refresh.today_in_new_york", lambda today=today: date(2023, 11, today))
-        requested = look_once(home, STALE_SENSOR).run_requests
+        requested = look_once(home, STALE_SENSOR, clock).run_requests
         assert [(*in_short(request), request.tags[MODE_TAG]) for request in requested] == [([DEFENSES], *of) for of in days]
     for request in requested:
         let_run(home, STALE_SENSOR, request)
-    assert look_once(home, STALE_SENSOR).skip_message == "No day is stale."
+    assert look_once(home, STALE_SENSOR, eleventh).skip_message == "No stale day can be made."
 
 
 def test_missing_days_are_filled_and_those_that_are_stale_then_are_left_to_the_other_sensor(home):
