@@ -104,7 +104,7 @@ def test_reset_makes_room_for_another_source(raw, simulated_season, tmp_path):
 
 def test_a_killed_backfill_is_ended_as_failed_and_taken_up_again(raw, tmp_path):
     home = tmp_path / "home"
-    command = [sys.executable, "-m", "nba_precompute", "backfill", "--raw", str(raw)]
+    command = [sys.executable, "-m", "nba_precompute", "backfill", "--raw", str(raw), "--end", "2023-12-20"]
     killed = subprocess.Popen(command, env={**os.environ, "NBA_PRECOMPUTE_HOME": str(home)}, stdout=subprocess.DEVNULL)
     with instance_of(Home(home)) as instance:
         while not instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):

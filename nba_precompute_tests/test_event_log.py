@@ -194,7 +194,7 @@ def but_for_the_time(row):
         if without.get(name):
             text = re.sub(r'"(timestamp|duration_ms)": [\d.]+', r'"\1": 0', without[name])
             text = re.sub(r'"log_key": "\w+"', '"log_key": "random"', text)
-            without[name] = re.sub(r'( in |")[\d.]+m?s\b', r"\1no time", text)
+            without[name] = re.sub(r'( in |")(\d+m)?[\d.]+m?s\b', r"\1no time", text)
     return without
 
 

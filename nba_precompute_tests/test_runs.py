@@ -87,6 +87,21 @@ def filled(simulated_season, tmp_path_factory):
     return platform
 
 
+@pytest.fixture(scope="module")
+def summaries(filled, tmp_path_factory):
+    """A home with the game summaries alone; tests take a copy."""
+    platform = Platform(tmp_path_factory.mktemp("summaries") / "home", filled.home.raw)
+    assert platform.run(SUMMARY_TABLES, GAMES).success
+    return platform
+
+
+@pytest.fixture
+def with_summaries(summaries, tmp_path):
+    """A copy of the home with the game summaries alone."""
+    shutil.copytree(summaries.home.folder, tmp_path / "home")
+    return Platform(tmp_path / "home", summaries.home.raw)
+
+
 @pytest.fixture
 def copied(filled, tmp_path):
     """A copy of the filled home and its raw games, to be changed."""
@@ -138,10 +153,8 @@ def test_a_day_carries_the_mean_of_each_factor_and_the_null_rate_of_its_worst_co
     assert nulls[metadata["worst_null_rate_of"]] == max(nulls.values())
 
 
-def test_a_range_run_equals_ten_runs_a_day(filled, tmp_path):
-    days = ELIGIBLE[:10]
-    single = Platform(tmp_path / "home", filled.home.raw)
-    single.run(SUMMARY_TABLES, GAMES)
+def test_a_range_run_equals_ten_runs_a_day(filled, with_summaries):
+    days, single = ELIGIBLE[:10], with_summaries
     for day in days:
         assert single.run(CASCADE_TABLES, [day]).success
     ranged, by_day = filled.hashes(), single.hashes()
@@ -207,9 +220,8 @@ def test_the_command_line_leaves_a_day_that_cannot_be_trusted_out_of_its_ranges(
     assert zones["completeness_pct"].min() < 100
 
 
-def test_a_day_of_the_cascade_whose_upstream_is_not_there_stays_missing(filled, tmp_path):
-    platform = Platform(tmp_path / "home", filled.home.raw)
-    platform.run(SUMMARY_TABLES, GAMES)
+def test_a_day_of_the_cascade_whose_upstream_is_not_there_stays_missing(with_summaries):
+    platform = with_summaries
     platform.run(CASCADE_TABLES[:4], ELIGIBLE[:2])
     result = platform.run([CASCADE_TABLES[4]], ELIGIBLE[:3])
     assert not result.success
