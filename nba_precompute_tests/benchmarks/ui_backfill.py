@@ -28,6 +28,7 @@ from rich.table import Table as Grid
 
 from nba_precompute.assets import CASCADE_TABLES, TABLES
 from nba_precompute.coverage import GAP, MISSING, STALE, look_at_source, survey
+from nba_precompute.game_days import days_between, eligible_days, game_days
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
 from nba_precompute_tests.benchmarks.kills import published
@@ -149,10 +150,11 @@ class Story:
     end: date
     grid: Grid
 
-    def launch(self, view: str) -> PartitionBackfill:
-        """Launch the days of the assets that the view shows."""
+    def launch(self, view: str, partitions: dg.PartitionsDefinition) -> PartitionBackfill:
+        """Launch the days of the assets that the view shows; the dialog refuses a range whose ends are no partitions."""
         known = {backfill.backfill_id for backfill in self.instance.get_backfills()}
-        launch(self.page, self.url + view, self.start, self.end)
+        days = days_between(partitions, self.start, self.end)
+        launch(self.page, self.url + view, days[0], days[-1])
         until(lambda: bool({backfill.backfill_id for backfill in self.instance.get_backfills()} - known))
         return newest(self.instance)
 
@@ -169,7 +171,7 @@ class Story:
     def cancelled_and_continued(self) -> list[bool]:
         """All assets, cancelled as soon as one run has ended well, and continued from there."""
         began = time.monotonic()
-        first = self.launch(EVERYTHING)
+        first = self.launch(EVERYTHING, game_days)
         until(lambda: any(run.dagster_run.is_success for run in runs_of(self.instance, first)))
         choose(self.page, self.url, first, "Cancel backfill", "Cancel backfill")
         ordered = self.tell("all assets, cancelled after a run", first, began)
@@ -181,12 +183,12 @@ class Story:
     def all_at_once(self) -> list[bool]:
         """All assets and days in one dialog."""
         began = time.monotonic()
-        return [self.tell(f"all assets, {self.start} to {self.end}", self.launch(EVERYTHING), began)]
+        return [self.tell(f"all assets, {self.start} to {self.end}", self.launch(EVERYTHING, game_days), began)]
 
     def what_the_cascade_lacks(self, typed: Home) -> list[bool]:
         """The cascade alone, where it is missing; then the tables are the command line's, and nothing is stale."""
         began = time.monotonic()
-        ordered = self.tell("the cascade alone, missing only", self.launch(THE_CASCADE), began)
+        ordered = self.tell("the cascade alone, missing only", self.launch(THE_CASCADE, eligible_days), began)
         ours, theirs = published(self.home)["content_hash"], published(typed)["content_hash"]
         same = ours.reindex(theirs.index).equals(theirs)
         found = survey(self.home, self.instance, look_at_source(self.home.source(), self.start, self.end), TABLES)

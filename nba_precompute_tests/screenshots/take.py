@@ -1,43 +1,109 @@
-"""Take the README's pictures from a running UI: `uv run --with playwright python -m nba_precompute_tests.screenshots.take URL`.
+"""Take the README's pictures of a home's UI: `uv run python -m nba_precompute_tests.screenshots.take`.
 
-Needs `dagster dev` (or `nba-precompute ui`) at URL, by default http://127.0.0.1:3000, and a Chromium at /usr/bin/chromium.
+Of the home that NBA_PRECOMPUTE_HOME names (default .nba), which a backfill has filled. Evaluates every check over all its days.
 """
 
-import sys
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright  # type: ignore[import-not-found]
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from nba_precompute.definitions import home_of_environment
+from nba_precompute_tests.ui import browser_page, chromium, running_ui
 
 HERE = Path(__file__).parent
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+DRAWN_MS = 4000
+"""The UI has no sign that a graph, a bar or plots are complete."""
+
+EVALUATED_WITHIN_MS = 600_000
+
+COLORS = 64
+"""The UI has few; with this palette a picture is a third as large."""
 
 
-def graph(page: Page, url: str) -> None:
+def graph(page: Page, url: str) -> bytes:
     """Everything that the feature row is made from."""
+    page.set_viewport_size({"width": 2200, "height": 1400})
     page.goto(f"{url}/assets/ml_feature_store_v2?view=lineage&lineageScope=upstream&lineageDepth=5")
     page.get_by_text("raw_box_scores").first.wait_for()
-    page.wait_for_timeout(4000)
-    page.screenshot(path=HERE / "graph.png", clip={"x": 730, "y": 165, "width": 1010, "height": 1230})
+    page.wait_for_timeout(DRAWN_MS)
+    return page.screenshot(clip={"x": 730, "y": 165, "width": 1010, "height": 1230})
 
 
-def partitions(page: Page, url: str) -> None:
-    """The days of the feature table."""
-    page.goto(f"{url}/assets/ml_feature_store_v2?view=partitions")
+def asset(page: Page, url: str) -> bytes:
+    """What a person sees first of the feature table."""
+    page.set_viewport_size({"width": 1400, "height": 800})
+    page.goto(f"{url}/assets/ml_feature_store_v2")
+    page.get_by_text("Which days are missing?").wait_for()
+    page.get_by_text("Latest check results").wait_for()
+    page.wait_for_timeout(DRAWN_MS)
+    return page.screenshot(clip={"x": 240, "y": 0, "width": 1160, "height": 640})
+
+
+def partitions(page: Page, url: str) -> bytes:
+    """The days of the feature table, and what is recorded of one."""
+    page.set_viewport_size({"width": 1400, "height": 800})
+    page.goto(f"{url}/assets/ml_feature_store_v2?view=partitions&partition=2026-01-02")
     page.get_by_text("Partitions Selected").wait_for()
-    page.wait_for_timeout(3000)
-    page.screenshot(path=HERE / "partitions.png", clip={"x": 255, "y": 0, "width": 1945, "height": 620})
+    page.wait_for_timeout(DRAWN_MS)
+    return page.screenshot(clip={"x": 240, "y": 0, "width": 1160, "height": 800})
+
+
+def plots(page: Page, url: str) -> bytes:
+    """The numbers of each day of the factors."""
+    page.set_viewport_size({"width": 1400, "height": 5200})
+    page.goto(f"{url}/assets/player_composite_factors")
+    page.get_by_text("Plots", exact=True).last.click()
+    last = page.get_by_text("worst_null_rate", exact=True)
+    last.wait_for()
+    page.wait_for_timeout(DRAWN_MS)
+    first = page.get_by_text("dagster/partition_row_count", exact=True).first.bounding_box()
+    assert first is not None
+    return page.screenshot(clip={"x": 240, "y": first["y"] - 70, "width": 860, "height": 900})
+
+
+def checks(page: Page, url: str) -> bytes:
+    """Every rule over the whole warehouse, evaluated now."""
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    page.goto(f"{url}/assets/coverage")
+    page.get_by_role("button", name="Materialize").first.click()
+    page.get_by_text("Launched run").wait_for()
+    page.goto(f"{url}/assets/coverage?view=checks&checkDetail=coverage")
+    in_progress = page.get_by_text("In Progress", exact=True)
+    in_progress.first.wait_for()
+    expect(in_progress).to_have_count(0, timeout=EVALUATED_WITHIN_MS)
+    page.wait_for_timeout(DRAWN_MS)
+    return page.screenshot(clip={"x": 240, "y": 0, "width": 1160, "height": 800})
+
+
+def heatmap(page: Page, url: str) -> bytes:
+    """The calendar on the check of coverage."""
+    page.set_viewport_size({"width": 1500, "height": 1200})
+    page.goto(f"{url}/assets/coverage?view=checks&checkDetail=coverage")
+    page.get_by_text("[Show Markdown]").first.click()
+    picture = page.get_by_role("dialog").locator("img")
+    picture.wait_for()
+    page.wait_for_timeout(DRAWN_MS)
+    return page.get_by_role("dialog").screenshot()
+
+
+def save(name: str, picture: bytes) -> None:
+    """Keep a picture small."""
+    Image.open(BytesIO(picture)).convert("RGB").quantize(COLORS).save(HERE / f"{name}.png", optimize=True)
 
 
 def main() -> None:
-    """Take both."""
-    url = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:3000"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 2200, "height": 1400})
-        graph(page, url)
-        partitions(page, url)
-        browser.close()
+    """Take them all."""
+    executable = chromium()
+    assert executable, "no Chromium: apt-get install chromium"
+    pictures: list[Callable[[Page, str], bytes]] = [checks, heatmap, graph, asset, partitions, plots]
+    with running_ui(home_of_environment()) as url, browser_page(executable) as page:
+        page.set_default_timeout(60_000)
+        for take in pictures:
+            save(take.__name__, take(page, url))
 
 
 if __name__ == "__main__":
