@@ -21,7 +21,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from nba_precompute import dashboard, production
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
 from nba_precompute.backfill import MODE_TAG, RANGE_END_TAG, RANGE_START_TAG
-from nba_precompute.coverage import GAP, MISSING, STALE, THERE, look_at_source, survey
+from nba_precompute.coverage import GAP, MISSING, STALE, THERE, SourceState, look_at_source, survey
 from nba_precompute.game_days import NEW_YORK, Clock, contiguous_ranges, days_of, eligible_days, game_days
 from nba_precompute.home import SIMULATED_LEAGUE, Home
 from nba_precompute.lineage import READS, partitions_of
@@ -283,8 +283,7 @@ def look(home: Home, instance: dg.DagsterInstance, now: datetime) -> Facts:
             return replace(facts, problem=INVENTED)
         source = home.source()
         facts = replace(facts, tip_off=first_tip_off(source, today))
-        state = replace(look_at_source(source, first, today), refused=production.uncaptured(eligible, source))
-        found = survey(home, instance, state, TABLES)
+        found = survey(home, instance, source_as_it_is(source, first, today, eligible), TABLES)
         versions = home.warehouse.partition_versions()
     except (RawDataError, WarehouseError) as wrong:
         return replace(facts, problem=str(wrong))
@@ -298,6 +297,17 @@ def look(home: Home, instance: dg.DagsterInstance, now: datetime) -> Facts:
         running=runs_in_progress(instance, TABLES, first, today),
         runs=Counter(run.tags[RUN_KEY_TAG] for run in asked),
     )
+
+
+_last_seen: list[SourceState] = []
+"""What the source held when this process looked last. The process that looks again, Dagster's code server, lives for long."""
+
+
+def source_as_it_is(source: Source, first: date, today: date, eligible: Sequence[date]) -> SourceState:
+    """The source over the days looked at; read again only when one of its files has changed, or the day has."""
+    if not _last_seen or _last_seen[0].source is not source or (_last_seen[0].start, _last_seen[0].end) != (first, today):
+        _last_seen[:] = [replace(look_at_source(source, first, today), refused=production.uncaptured(eligible, source))]
+    return _last_seen[0]
 
 
 def first_tip_off(source: Source, day: date) -> datetime | None:

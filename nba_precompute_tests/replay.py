@@ -160,8 +160,8 @@ class Replay:
         """The schedule's tick of a moment; the runs that it asks for are made at once, in this process."""
         self.now = at
         started = perf_counter()
-        context = dg.build_schedule_context(instance=self.instance, repository_def=self.repository, scheduled_execution_time=at)
-        answered = self.repository.get_schedule_def(SCHEDULE).evaluate_tick(context)
+        with dg.build_schedule_context(self.instance, repository_def=self.repository, scheduled_execution_time=at) as context:
+            answered = self.repository.get_schedule_def(SCHEDULE).evaluate_tick(context)
         seconds = perf_counter() - started
         return Tick(at, [self.make(request) for request in answered.run_requests or []], answered.skip_message, seconds)
 
@@ -189,8 +189,8 @@ class Replay:
 
     def look_of_next_phase(self) -> dg.SensorResult | dg.SkipReason | None:
         """One tick of the sensor, its cursor kept as the daemon keeps it."""
-        context = dg.build_sensor_context(instance=self.instance, repository_def=self.repository, cursor=self.cursor)
-        answered = self.repository.get_sensor_def(SENSOR).evaluate_tick(context)
+        with dg.build_sensor_context(self.instance, repository_def=self.repository, cursor=self.cursor) as context:
+            answered = self.repository.get_sensor_def(SENSOR).evaluate_tick(context)
         self.cursor = answered.cursor if answered.cursor is not None else self.cursor
         return answered
 

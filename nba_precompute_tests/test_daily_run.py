@@ -434,8 +434,7 @@ def test_the_simulated_league_is_not_made_in_production_mode(simulated_season, t
     home = Home(tmp_path / "home")
     shutil.copytree(simulated_season.path, home.league_folder)
     repository = build_definitions(home, clock=lambda: at(DAY, 6, 15)).get_repository_def()
-    with instance_of(home) as instance:
-        context = dg.build_schedule_context(instance=instance, repository_def=repository)
+    with instance_of(home) as instance, dg.build_schedule_context(instance, repository_def=repository) as context:
         answered = repository.get_schedule_def(SCHEDULE).evaluate_tick(context)
     assert answered.run_requests == []
     assert "the simulated league is refused in production mode" in answered.skip_message

@@ -88,8 +88,7 @@ def test_an_address_that_is_none_of_the_web_is_refused(address):
 
 def look(definitions, home):
     repository = definitions.get_repository_def()
-    with instance_of(home) as instance:
-        context = dg.build_sensor_context(instance=instance, repository_def=repository)
+    with instance_of(home) as instance, dg.build_sensor_context(instance, repository_def=repository) as context:
         return repository.get_sensor_def(SENSOR).evaluate_tick(context)
 
 
