@@ -19,7 +19,7 @@ from nba_precompute.definitions import build_definitions
 from nba_precompute.history import CHECKS_ALONE, run_history, status_of_table
 from nba_precompute.home import DAGSTER_FOLDER
 from nba_precompute.instance import PROCESS_TAG, this_process
-from nba_precompute.production import PRODUCTION, mode_of_config, run_config_of
+from nba_precompute.production import PRODUCTION, mode_of, run_config_of
 from nba_precompute_tests.test_command_line import run
 from nba_precompute_tests.test_preflight import ORIGIN
 from nba_precompute_tests.test_runs import Platform, change_box_scores, folder_of
@@ -166,8 +166,8 @@ def test_a_table_is_as_its_step_ended_and_else_as_its_run(run, step, killed, fai
 
 def test_a_config_that_names_no_mode_is_of_a_backfill():
     for config in ({}, {"resources": {}}, {"resources": {"mode": {}}}, {"resources": {"mode": {"config": {}}}}):
-        assert mode_of_config(config) == "backfill"
-    assert mode_of_config(run_config_of(PRODUCTION)) == PRODUCTION
+        assert mode_of(dg.DagsterRun("by hand", run_config=config)) == "backfill"
+    assert mode_of(dg.DagsterRun("by hand", run_config=run_config_of(PRODUCTION))) == PRODUCTION
 
 
 # -------------------------------------------------------------------------------------------------- the command line
