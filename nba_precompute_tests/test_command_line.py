@@ -200,8 +200,11 @@ def test_the_readme_names_files_that_are_there():
     text = (REPOSITORY / "README.md").read_text()
     for path in re.findall(r"\]\((nba_precompute[^)]*)\)", text):
         assert (REPOSITORY / path).exists(), path
-    for module in re.findall(r"python -m (\S+)", text):
-        assert (REPOSITORY / (module.replace(".", "/") + ".py")).exists(), module
+    of_measure = text.split("## Measure")[1]
+    assert "python -m nba_precompute_tests.benchmarks.NAME`" in of_measure
+    rows = re.findall(r"^\| (`.*?) \|", of_measure, re.M)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named == {path.stem for path in (REPOSITORY / "nba_precompute_tests" / "benchmarks").glob("[!_]*.py")}
 
 
 def test_the_table_that_the_readme_shows_is_the_calendars():
