@@ -188,7 +188,9 @@ def backfill(
     name_what_is_refused(refused)
     name_games_off_the_calendar(state)
     say_what_to_correct(after, state)
-    raise click.exceptions.Exit(SOMETHING_MISSING if len(refused) else exit_code(after, state))
+    # what was to be made again and was not may be there all the same, as it was
+    not_made_again = force and bool(failures)
+    raise click.exceptions.Exit(SOMETHING_MISSING if len(refused) or not_made_again else exit_code(after, state))
 
 
 @cli.command()

@@ -126,6 +126,16 @@ def test_a_day_without_its_history_is_named_with_the_reason(raw, tmp_path):
     assert "team_offense_game_summary has no games of 2023-24 before 2023-11-08; materialise them first" in done.err
 
 
+def test_days_that_could_not_be_made_again_are_no_success_though_they_are_there(raw, tmp_path):
+    home, day = tmp_path / "home", ["--start", "2023-10-24", "--end", "2023-10-24", "--force"]
+    run("backfill", "--raw", raw, *day, home=home)
+    with duckdb.connect(home / "warehouse.duckdb") as warehouse:
+        warehouse.execute("ALTER TABLE nba_analytics.player_game_summary ALTER points TYPE VARCHAR")
+    done = run("backfill", *day, home=home, expect=1)
+    assert "has columns of another type: points (VARCHAR, now INTEGER)" in done.err
+    assert re.search(r"player_game_summary\s+1/1\s+0\s+0", done.out.split("After")[1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
