@@ -23,7 +23,8 @@ NO_GAME, BOOTSTRAP, GOOD, REMARK, BAD = range(5)
 COLORS = {NO_GAME: "#ffffff", BOOTSTRAP: "#bdbdbd", GOOD: "#4caf50", REMARK: "#ffb300", BAD: "#d32f2f"}
 WORDS = {BOOTSTRAP: "bootstrap", GOOD: "good", REMARK: "remark (WARN)", BAD: "missing or wrong (ERROR)"}
 
-ROW_INCHES, WIDTH_INCHES, DOTS_PER_INCH = 0.16, 14, 90
+ROW_INCHES, WIDTH_INCHES, DOTS_PER_INCH = 0.16, 11, 90
+"""990 points wide: the dialog in which the UI shows the picture cuts off what is wider on a laptop."""
 
 
 def states_of_days(season: Season, results: Sequence[Result], first: date, last: date) -> pd.DataFrame:

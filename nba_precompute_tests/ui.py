@@ -58,7 +58,7 @@ def running_ui(home: Home, *options: str) -> Iterator[str]:
             time.sleep(0.3)
         yield url
     finally:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C on a terminal: to the workers of runs too, which end their runs
         try:
             process.wait(60)
         finally:

@@ -87,15 +87,16 @@ def launch(page: Page, address: str, start: date, end: date) -> None:
     dialog.wait_for(state="hidden")
 
 
-def choose(page: Page, url: str, backfill: PartitionBackfill, action: str, confirm: str | None) -> None:
-    """An action of the menu on the backfill's page."""
+def choose(page: Page, url: str, backfill: PartitionBackfill, action: str) -> None:
+    """An action of the menu on the backfill's page, confirmed where the page asks."""
     page.goto(f"{url}/runs/b/{backfill.backfill_id}")
     page.get_by_text("Partitions targeted").wait_for()
-    page.locator("button").nth(5).click()
-    page.get_by_role("menuitem", name=action, exact=True).click()
-    if confirm:
-        page.get_by_role("dialog").get_by_role("button", name=confirm).click()
+    page.locator("button").filter(has_text=re.compile("^$")).last.click()  # the menu, which has no name
+    page.get_by_text(action, exact=True).click()
     page.wait_for_timeout(2000)
+    confirm = page.get_by_role("dialog").get_by_role("button", name=action, exact=True)
+    if confirm.count():
+        confirm.click()
 
 
 def newest(instance: dg.DagsterInstance) -> PartitionBackfill:
@@ -173,10 +174,10 @@ class Story:
         began = time.monotonic()
         first = self.launch(EVERYTHING, game_days)
         until(lambda: any(run.dagster_run.is_success for run in runs_of(self.instance, first)))
-        choose(self.page, self.url, first, "Cancel backfill", "Cancel backfill")
+        choose(self.page, self.url, first, "Cancel backfill")
         ordered = self.tell("all assets, cancelled after a run", first, began)
         began = time.monotonic()
-        choose(self.page, self.url, first, "Re-execute from failure", None)
+        choose(self.page, self.url, first, "Re-execute from failure")
         until(lambda: newest(self.instance).backfill_id != first.backfill_id)
         return [ordered, self.tell("continued: re-execute from failure", newest(self.instance), began)]
 
