@@ -161,7 +161,7 @@ def checked(home, selection, checks=None):
 
 def test_the_dashboard_has_a_check_a_rule_and_the_picture(damaged):
     found = checked(damaged, {dg.AssetKey("coverage")})
-    assert {check for _, check in found} == set(quality.RULES)
+    assert {check for _, check in found} == {*quality.RULES, "ready_before_tip_off", "stopped_asking"}
     assert {check for (_, check), evaluation in found.items() if not evaluation.passed} >= {"coverage", "content_hash"}
     coverage = found["coverage", "coverage"]
     assert coverage.severity == dg.AssetCheckSeverity.ERROR
