@@ -28,16 +28,21 @@ from nba_precompute.tables import upcoming_player_game_context as upgc
 from nba_precompute.tables import upcoming_team_game_context as utgc
 from nba_precompute.tables.columns import Table
 
-DAYS_OF_A_RUN = 230
-"""Partitions a run of a backfill from the UI holds at most: a whole season (213 game days so far) with the bootstrap of the next,
-so that one failure costs one season.
+LONGEST_SEASON_DAYS = 220
+"""Partitions a run of the cascade holds at most: a whole season (213 game days so far), so that one failure costs one season."""
 
-The daemon starts what can be made so far every half minute. With a run of summaries that ends within a bootstrap, the first
-eligible day of that season waits, and Dagster does not put a table with its day waiting into the run of the table that it reads:
-for good, the six tables of the cascade then go in six runs. From the first day on, runs of 230 end within no bootstrap.
+BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=LONGEST_SEASON_DAYS)
+
+DAYS_OF_TEN_SEASONS = 10 * LONGEST_SEASON_DAYS
+"""Partitions a run of game summaries holds at most: five seasons of real games take 10 s and 0.7 GB.
+
+In a backfill from the UI the daemon starts every half minute what can be made from what is there. With the summaries season by
+season, each look finds some days of the cascade ready and others waiting, and Dagster puts no table with waiting days into the
+run of the table it reads: five seasons took 33 runs, each with ten seconds of waiting and starting. With all summaries there, the
+six tables of the cascade go together.
 """
 
-BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=DAYS_OF_A_RUN)
+SUMMARIES_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=DAYS_OF_TEN_SEASONS)
 
 WAREHOUSE_POOL = "warehouse"
 """One writer at a time: DuckDB's file has one (the bounded wait in storage is the guarantee, the pool keeps it short)."""
@@ -175,7 +180,7 @@ SUMMARY_TABLES = [pgs.PLAYER_GAME_SUMMARY, togs.TEAM_OFFENSE_GAME_SUMMARY, tdgs.
     check_specs=check_specs(SUMMARY_TABLES),
     can_subset=True,
     partitions_def=game_days,
-    backfill_policy=BACKFILL_POLICY,
+    backfill_policy=SUMMARIES_POLICY,
     pool=WAREHOUSE_POOL,
 )
 def game_summaries(

@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 
 import nba_precompute
-from nba_precompute.assets import CASCADE_TABLES, DAYS_OF_A_RUN, RAW_FILES, SUMMARY_TABLES, TABLES
+from nba_precompute.assets import CASCADE_TABLES, RAW_FILES, SUMMARY_TABLES, TABLES
 from nba_precompute.definitions import build_definitions
-from nba_precompute.game_days import SEASONS, eligible_days, game_days
+from nba_precompute.game_days import days_of, eligible_days, game_days
 from nba_precompute.home import Home
 from nba_precompute.lineage import READS
 from nba_precompute.quality import checks_of
@@ -83,14 +83,9 @@ def test_the_checks_of_a_table_can_be_executed_alone_and_none_blocks(graph, tabl
         assert not graph.get(key).blocking
 
 
-def test_runs_of_a_backfill_of_all_days_leave_no_first_eligible_day_waiting_for_the_rest_of_its_bootstrap():
-    days = [day for season in SEASONS for day in season.game_days]
-    last_days_of_runs = days[DAYS_OF_A_RUN - 1 : -1 : DAYS_OF_A_RUN]
-    assert len(last_days_of_runs) == 4
-    for season in SEASONS[1:]:
-        first_of_bootstrap = days.index(season.bootstrap_days[0])
-        without_the_rest = days[first_of_bootstrap - 1 : first_of_bootstrap + len(season.bootstrap_days) - 1]
-        assert not set(without_the_rest) & set(last_days_of_runs)
+def test_a_backfill_from_the_ui_makes_the_summaries_of_all_days_in_one_run(graph):
+    for table in SUMMARY_TABLES:
+        assert graph.get(dg.AssetKey(table.name)).backfill_policy.max_partitions_per_run > len(days_of(game_days))
 
 
 def test_raw_inputs_are_external(graph):
