@@ -33,7 +33,7 @@ LONGEST_SEASON_DAYS = 220
 
 BACKFILL_POLICY = dg.BackfillPolicy.multi_run(max_partitions_per_run=LONGEST_SEASON_DAYS)
 
-DAYS_OF_TEN_SEASONS = 10 * LONGEST_SEASON_DAYS
+DAYS_OF_TEN_SEASONS = 2200
 """Partitions a run of game summaries holds at most: five seasons of real games take 10 s and 0.7 GB.
 
 In a backfill from the UI the daemon starts every half minute what can be made from what is there. With the summaries season by
