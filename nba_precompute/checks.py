@@ -5,7 +5,6 @@ subsettable, so that they can be executed alone, over everything. No rule stands
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
 
 import dagster as dg
 
@@ -70,7 +69,7 @@ def check_result(table: str, check: str, results: Sequence[Result]) -> dg.AssetC
             "denominator": worst.denominator,
             "failing_days": len(days),
             "days": named + more or "none",
-            "what_to_do": dg.MetadataValue.md(how_to_recover(worst, days) if days else "Nothing."),
+            "what_to_do": dg.MetadataValue.md(how_to_recover(worst) if days else "Nothing."),
             "by_column": by_column(results, table),
             **({"where_to_look": as_table(worst)} if days and len(worst.worst) else {}),
         },
@@ -82,8 +81,9 @@ def fail(number: int, what: str) -> str:
     return f"1 {what} fails" if number == 1 else f"{number:,} {what}s fail"
 
 
-def how_to_recover(worst: Result, days: Sequence[date]) -> str:
-    """What to do about failing days, then the commands: why it is so, and how to make the days again."""
+def how_to_recover(worst: Result) -> str:
+    """What to do about the failing days of the worst column, then the commands: why it is so, and how to make the days again."""
+    days = worst.days
     again = [
         "Made again, with the same inputs and code as they are now, they are made by",
         f"```\nuv run nba-precompute backfill --tables {worst.table} --start {days[0]} --end {days[-1]} --force\n```",

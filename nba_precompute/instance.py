@@ -93,7 +93,8 @@ def become_ui(home: Home, port: int) -> NoReturn:
         "NBA_PRECOMPUTE_HOME": str(home.folder.absolute()),
         **({"NBA_PRECOMPUTE_RAW": str(home.raw.absolute())} if home.raw else {}),
     }
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "nba_precompute.definitions", "--port", str(port)]
+    # Dagster keeps by the code location's name what is turned on: it is the one that plain `dagster dev` has
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml"), "--port", str(port)]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.execve(sys.executable, command, environment)
 

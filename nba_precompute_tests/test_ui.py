@@ -1,6 +1,8 @@
 """Seen in a browser: `dagster dev` over a few weeks of the simulated league, as a person uses it."""
 
 import re
+import tomllib
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -9,7 +11,9 @@ from playwright.sync_api import expect
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
 from nba_precompute_tests.test_runs import ELIGIBLE, END, GAMES, Platform, change_box_scores, folder_of
-from nba_precompute_tests.ui import browser_page, chromium_or_skip, running_ui
+from nba_precompute_tests.ui import ask, browser_page, chromium_or_skip, running_ui
+
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 FEATURES = "assets/ml_feature_store_v2"
 
@@ -28,6 +32,16 @@ def seen(simulated_season, tmp_path_factory):
         assert platform.run(tables, days).success
     with running_ui(platform.home) as url, browser_page(executable) as page:
         yield platform, url, page
+
+
+def test_what_is_turned_on_in_one_ui_is_on_in_the_other(seen):
+    _, url, _ = seen
+    [location] = ask(url, "{workspaceOrError {... on Workspace {locationEntries {name}}}}")["workspaceOrError"][
+        "locationEntries"
+    ]
+    with PYPROJECT.open("rb") as file:
+        of_plain_dagster_dev = tomllib.load(file)["tool"]["dagster"]["code_location_name"]
+    assert location["name"] == of_plain_dagster_dev  # Dagster keeps by this name what is turned on
 
 
 def test_missing_days_are_selected_in_the_dialog_and_made_until_the_bar_is_green(seen):

@@ -1,5 +1,6 @@
 """What validation, dashboard, heatmap and reports say of a home that is good, and of the same home damaged."""
 
+import dataclasses
 import io
 import json
 import shutil
@@ -10,7 +11,7 @@ import duckdb
 import pytest
 from matplotlib import image
 
-from nba_precompute import dashboard, heatmap, quality, report
+from nba_precompute import checks, dashboard, heatmap, quality, report
 from nba_precompute.assets import SUMMARY_TABLES, TABLES
 from nba_precompute.backfill import QUIET
 from nba_precompute.definitions import build_definitions
@@ -167,6 +168,13 @@ def test_the_dashboard_has_a_check_a_rule_and_the_picture(damaged):
     assert coverage.severity == dg.AssetCheckSeverity.ERROR
     assert str(LOST) in coverage.metadata["days"].value
     assert "data:image/png;base64," in coverage.metadata[dashboard.HEATMAP].value
+
+
+def test_the_commands_of_a_finding_are_of_the_days_of_its_worst_table(damaged):
+    result = Result("ml_feature_store_v2", "coverage", ERROR, None, 50.0, 95.0, 10, (LOST,), "Make the days again.")
+    other = dataclasses.replace(result, table="player_game_summary", value=90.0, days=(START,))
+    said = checks.check_result("coverage", "coverage", [other, result]).metadata["what_to_do"].value
+    assert f"--tables ml_feature_store_v2 --start {LOST} --end {LOST} --force" in said
 
 
 def test_checks_are_executed_alone_over_everything(damaged):
