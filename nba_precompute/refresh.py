@@ -8,6 +8,7 @@ No automation conditions: `eager()` looks at the latest day alone and fires on u
 every day in a run of its own, 3 s each (measured); here a season is one run a table.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -70,6 +71,8 @@ DAYS_NAMED = 20
 
 LEFT_TO_THE_DAILY_RUN = "its game day is not over in the source, so it is the daily run's"
 
+FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
 STILL_RUNNING = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
 
 TableDay = tuple[str, date]
@@ -96,12 +99,16 @@ Failures = Mapping[TableDay, Sequence[FailedRun]]
 
 @dataclass(frozen=True)
 class Look:
-    """Every day of every table with its state; those that can be made, with who made what is there, and their failures."""
+    """Every day of every table with its state; those that can be made, with who made what is there, and their failures.
+
+    `finished` counts the sensors' runs that are over, by what they were to read.
+    """
 
     found: pd.DataFrame
     wanted: pd.DataFrame
     failures: Failures
     today: date
+    finished: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -127,15 +134,13 @@ def requests(seen: Look, state: str) -> list[Request]:
     planned = [part for run in next_runs(to_make[to_make["state"] == state]) for part in apart_from(seen.today, run)]
     runs = [part for run in planned for part in in_parts(run, seen)]
     most_days = BATCH_DAYS if state == MISSING else sum(len(run.days) for run in runs)
-    return [
-        Request(
-            run,
-            PRODUCTION if run.days[-1] == seen.today else BACKFILL,
-            f"{run.tables[0].name} {run.days[0]} to {run.days[-1]} {key_of(run, reads, made_by, seen.failures)}",
-            reads_of_run([table.name for table in run.tables], run.days, reads),
-        )
-        for run in batch(runs, most_days)
-    ]
+    asked = []
+    for run in batch(runs, most_days):
+        of_run = reads_of_run([table.name for table in run.tables], run.days, reads)
+        key = key_of(run, reads, made_by, seen.failures, seen.finished.get(of_run, 0))
+        mode = PRODUCTION if run.days[-1] == seen.today else BACKFILL
+        asked.append(Request(run, mode, f"{run.tables[0].name} {run.days[0]} to {run.days[-1]} {key}", of_run))
+    return asked
 
 
 def stopped(failures: Failures) -> list[TableDay]:
@@ -177,14 +182,16 @@ def batch(runs: Sequence[RangedRun], most_days: int) -> list[RangedRun]:
     return chosen
 
 
-def key_of(run: RangedRun, reads: Mapping[TableDay, str], made_by: Mapping[TableDay, str], failures: Failures) -> str:
-    """A hash of what the run makes from what, in whose place, and after how many failures.
+def key_of(
+    run: RangedRun, reads: Mapping[TableDay, str], made_by: Mapping[TableDay, str], failures: Failures, finished: int
+) -> str:
+    """A hash of what the run makes from what, in whose place, after how many failures and how many runs that did the same.
 
     The same correction has the same key, be it looked at twice. Taken back, it replaces other rows; made a second time after that,
-    it replaces those of another run.
+    it replaces those of another run. A day that was lost again replaces nobody's rows each time: the number of runs tells them apart.
     """
     return hash_of(
-        f"{table.name} {day} {table.code_version} {reads.get((table.name, day))} "
+        f"{finished} {table.name} {day} {table.code_version} {reads.get((table.name, day))} "
         f"{made_by.get((table.name, day))} {len(failures.get((table.name, day), ()))}"
         for table in run.tables
         for day in run.days
@@ -274,7 +281,7 @@ def look(home: Home, instance: dg.DagsterInstance, today: date) -> Look:
     found = left_out(survey(home, instance, state, TABLES), today, last_day_with_games(state))
     wanted = days_to_make(found, {}, force=False)
     if wanted.empty:
-        return Look(found, wanted, {}, today)
+        return Look(found, wanted, {}, today, {})
     versions = home.warehouse.partition_versions()
     made = pd.DataFrame(
         {
@@ -285,7 +292,11 @@ def look(home: Home, instance: dg.DagsterInstance, today: date) -> Look:
         }
     )
     wanted = wanted.merge(made, how="left", on=["table", "day"])
-    return Look(found, wanted, failures_of_days(wanted, found, failed_runs(home, instance, wanted)), today)
+    finished = instance.get_run_records(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS, *FAILED], tags={SENSOR_TAG: [STALE_SENSOR, MISSING_SENSOR]})
+    )
+    failures = failures_of_days(wanted, found, failed_runs(home, instance, finished, wanted))
+    return Look(found, wanted, failures, today, Counter(record.dagster_run.tags[READS_TAG] for record in finished))
 
 
 def last_day_with_games(state: SourceState) -> date:
@@ -294,18 +305,22 @@ def last_day_with_games(state: SourceState) -> date:
     return days.max().date() if len(days) else state.start - timedelta(days=1)
 
 
-def failed_runs(home: Home, instance: dg.DagsterInstance, wanted: pd.DataFrame) -> list[FailedRun]:
-    """The runs that the sensors asked for, failed or canceled, over some of the wanted days; the latest first."""
+def failed_runs(
+    home: Home, instance: dg.DagsterInstance, finished: Sequence[dg.RunRecord], wanted: pd.DataFrame
+) -> list[FailedRun]:
+    """The runs that the sensors asked for, failed or canceled, over some of the wanted days; the latest first.
+
+    Dagster's retry of a run has its tags: of the two, asked for once, the retry is the one that counts.
+    """
     pairs = set(zip(wanted["table"], wanted["day"], strict=True))
-    records = instance.get_run_records(
-        dg.RunsFilter(
-            statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
-            tags={SENSOR_TAG: [STALE_SENSOR, MISSING_SENSOR]},
-        )
-    )
     found = []
-    for record in records:
+    seen: set[str] = set()
+    for record in finished:
         run = record.dagster_run
+        first_try = run.root_run_id or run.run_id
+        if run.status not in FAILED or first_try in seen:
+            continue
+        seen.add(first_try)
         tables = [table for table in TABLES if dg.AssetKey(table.name) in (run.asset_selection or ())]
         ranged = RangedRun(tables, days_between(partitions_of(tables[0]), *days_of_run(run)))
         names = [table.name for table in tables]
@@ -317,16 +332,14 @@ def failed_runs(home: Home, instance: dg.DagsterInstance, wanted: pd.DataFrame) 
 
 
 def why_failed(home: Home, instance: dg.DagsterInstance, run: dg.DagsterRun, ranged: RangedRun) -> dict[str, str]:
-    """Of each table of a run that failed, what happened."""
+    """Of each table of a run that failed, what happened; nothing where no step came to say."""
     names = [table.name for table in ranged.tables]
     why: dict[str, str] = {}
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         event = entry.get_dagster_event()
         words = failure_in_words(home, ranged, event)
         why |= dict.fromkeys([name for name in names if name == event.step_key] or names, words)
-    return why or dict.fromkeys(
-        names, f"the run was {run.status.value.lower()} before a step ended: killed, or canceled by somebody"
-    )
+    return why
 
 
 def maker(instance: dg.DagsterInstance) -> str | None:

@@ -22,6 +22,7 @@ from nba_precompute.production import BACKFILL, PRODUCTION
 from nba_precompute.refresh import (
     BATCH_DAYS,
     BATCH_RUNS,
+    ENDED_EARLY,
     MISSING_SENSOR,
     STALE_SENSOR,
     FailedRun,
@@ -70,7 +71,7 @@ def seen(*days, failed=(), today=TODAY):
     made_by = [(more[1] if len(more) > 1 else "run 0") if state == STALE else None for _, _, state, *more in days]
     wanted = found.assign(run_id=made_by, published_at=[NOON if run else pd.NaT for run in made_by])
     wanted = wanted[wanted["state"].isin([STALE, MISSING])]
-    return Look(found, wanted, failures_of_days(wanted, found, failed), today)
+    return Look(found, wanted, failures_of_days(wanted, found, failed), today, {})
 
 
 def asked(look, state=STALE):
@@ -154,6 +155,15 @@ def test_after_a_failure_the_key_is_another():
     assert len({*keys(stale), *keys(stale, failed=[failed_run(PLAYERS, [EIGHTH])])}) == 2
 
 
+def test_after_a_run_that_made_the_same_the_key_is_another():
+    """The day was missing, was made, and is missing again: nothing else tells the two from each other."""
+    missing = seen((PLAYERS, EIGHTH, MISSING))
+    [first] = requests(missing, MISSING)
+    [again] = requests(dataclasses.replace(missing, finished={first.reads: 1}), MISSING)
+    assert first.reads == again.reads
+    assert first.key != again.key
+
+
 def test_a_day_that_failed_three_times_is_not_asked_for_and_the_others_of_its_range_are():
     """The ninth was there after the first run, in which the eighth was bad."""
     days = (PLAYERS, EIGHTH, MISSING), (PLAYERS, NINTH, THERE), (PLAYERS, TENTH, MISSING)
@@ -181,13 +191,6 @@ def test_a_range_that_failed_goes_in_parts_and_then_by_days_where_other_parts_co
     by_days = [(SUMMARIES, day, day, BACKFILL) for day in (tenth + 1, last)]
     assert asked(seen(*left, failed=[part, whole]), MISSING) == by_days
     assert asked(seen(*missing, failed=[failed_run(PLAYERS, days, hour=14), whole]), MISSING) == in_parts
-
-
-def test_a_range_whose_run_was_killed_goes_again_as_it_was_until_the_third_time():
-    killed = [failed_run(PLAYERS, [EIGHTH, NINTH, TENTH], why={}, hour=hour) for hour in (15, 14, 13)]
-    missing = [(PLAYERS, day, MISSING) for day in (EIGHTH, NINTH, TENTH)]
-    assert asked(seen(*missing, failed=killed[1:]), MISSING) == [(SUMMARIES, 8, 10, BACKFILL)]
-    assert asked(seen(*missing, failed=killed), MISSING) == []
 
 
 @pytest.mark.parametrize(
@@ -380,6 +383,44 @@ def test_a_day_that_fails_three_times_is_named_by_the_check_until_it_is_made(hom
     home.backfill(date(2023, 10, 24), date(2023, 11, 13))
     assert look_once(home, MISSING_SENSOR).run_requests == []
     assert check_of(home).passed
+
+
+def test_a_day_that_is_lost_again_is_made_again(home):
+    for _ in range(2):
+        with duckdb.connect(home.home.folder / "warehouse.duckdb") as warehouse:
+            warehouse.execute("DELETE FROM nba_analytics.player_game_summary WHERE game_date = '2023-11-13'")
+            warehouse.execute(
+                "DELETE FROM nba_reference.partition_versions WHERE day = '2023-11-13' AND table_name LIKE '%player_game_summary'"
+            )
+        assert until_it_rests(home, MISSING_SENSOR) == [[(SUMMARIES, "11-13", "11-13")]]
+
+
+def killed(platform, request, **others):
+    """A run that was asked for and ended before a step could say anything."""
+    run = platform.instance.create_run_for_job(
+        build_definitions(platform.home).resolve_implicit_global_asset_job_def(),
+        status=dg.DagsterRunStatus.STARTED,
+        asset_selection=set(request.asset_selection),
+        tags={**request.tags, "dagster/sensor_name": MISSING_SENSOR, "dagster/run_key": request.run_key},
+        **others,
+    )
+    platform.instance.report_run_failed(run)
+    return run
+
+
+def test_a_range_whose_run_was_killed_goes_again_as_it_was_until_the_third_time_and_a_retry_is_the_same_time(home):
+    """More days than go in one part after a failure of a step."""
+    home.instance.wipe_assets([dg.AssetKey(name) for name in SUMMARIES])
+    keys_seen = set()
+    for _ in range(3):
+        [request] = look_once(home, MISSING_SENSOR).run_requests
+        assert in_short(request) == (SUMMARIES, "10-24", "11-13")
+        keys_seen.add(request.run_key)
+        run = killed(home, request)
+        killed(home, request, parent_run_id=run.run_id, root_run_id=run.run_id)
+    assert len(keys_seen) == 3
+    assert "were stopped asking for" in look_once(home, MISSING_SENSOR).skip_message
+    assert {record.data["why"] for record in check_of(home).metadata["why"].records} == {ENDED_EARLY}
 
 
 def test_nobody_is_asked_while_a_run_a_command_or_a_backfill_of_the_ui_makes_tables(home):
