@@ -46,8 +46,8 @@ EARLIEST_TIP_OFF = time(12)
 """When a day is taken to begin whose tip-offs are not known: the earliest in five seasons were at noon in New York."""
 
 USUAL_TIP_OFF = time(19)
-"""When a day is taken to begin while the source or the warehouse cannot be read, mostly for a moment: an alarm from a guess at the
-earliest would be false on most days."""
+"""When a day is taken to begin while its tip-offs cannot be read, mostly for a moment: of 1012 days in five seasons, 71 % began at
+19:00 in New York or later, and an alarm before that would be false on these."""
 
 DAYS_MADE_UP_FOR = 7
 """Days before today that are made late, where nobody asked for them in time. What is older is a backfill's, or the sensor
