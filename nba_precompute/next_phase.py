@@ -9,7 +9,7 @@ tick: a crash in between sends a message twice, with the same idempotency key.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 
@@ -18,6 +18,7 @@ from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG
 from nba_precompute.coverage import THERE
 from nba_precompute.game_days import Clock, eligible_days
 from nba_precompute.home import Home
+from nba_precompute.storage import WarehouseError
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
 from nba_precompute.webhook import post
 
@@ -110,31 +111,47 @@ def deadline_missed(instance: dg.DagsterInstance, day: date) -> str | None:
 def tick(
     home: Home, instance: dg.DagsterInstance, clock: Clock, webhook: str | None, receivers: Sequence[str], cursor: str | None
 ) -> dg.SensorResult | dg.SkipReason:
-    """Look, and do one thing that has not been done for what is there."""
+    """Look, and do one thing that has not been done for what is there.
+
+    That yesterday missed its deadline is told today too: a receiver may be down over midnight.
+    """
     day = clock().date()
     if not receivers:
         return dg.SkipReason(f"Nobody to tell: there is no job {PREDICT}, and NBA_PRECOMPUTE_WEBHOOK is not set.")
-    if not eligible_days.has_partition_key(str(day)):
-        return dg.SkipReason(f"{day} has no game to be predicted.")
-    done = [step for step in json.loads(cursor or "[]") if str(day) in step]
-    missed = deadline_missed(instance, day)
-    news = [not_ready_news(day, missed)] if missed else []
-    version = version_of(home, day)
-    waits = f"{day} is not ready yet."
-    if version is not None:
-        if next_step([ready_news(day, 0, 0.0, version)], receivers, done) is None:
-            waits = f"{day} was told of, as {version}."
-        else:
-            hindrances = hindrances_of(home, instance, clock)
-            waits = f"{day} is there and not told of: {'; '.join(hindrances)}."
-            if not hindrances:
-                rows = home.warehouse.read(ML_FEATURE_STORE_V2, day, day, ["production_ready"])
-                news.append(ready_news(day, len(rows), float(rows["production_ready"].mean()), version))
-    step = next_step(news, receivers, done)
+    days = [day - timedelta(days=1), day]
+    done = [step for step in json.loads(cursor or "[]") if any(str(known) in step for known in days)]
+    missed = [(known, deadline_missed(instance, known)) for known in days]
+    news = [not_ready_news(known, words) for known, words in missed if words]
+    try:
+        ready, waits = look_at_features(home, instance, clock, receivers, done)
+    except WarehouseError as held:
+        if next_step(news, receivers, done) is None:
+            raise
+        ready, waits = [], str(held)
+    step = next_step([*news, *ready], receivers, done)
     if step is None:
         return dg.SkipReason(waits)
     result = do(step, day, webhook)
     return result._replace(cursor=json.dumps([*done, step.done]))
+
+
+def look_at_features(
+    home: Home, instance: dg.DagsterInstance, clock: Clock, receivers: Sequence[str], done: Sequence[str]
+) -> tuple[list[News], str]:
+    """The news that today's features can be used, where they can and somebody has not been told, and why there is none else."""
+    day = clock().date()
+    if not eligible_days.has_partition_key(str(day)):
+        return [], f"{day} has no game to be predicted."
+    version = version_of(home, day)
+    if version is None:
+        return [], f"{day} is not ready yet."
+    if next_step([ready_news(day, 0, 0.0, version)], receivers, done) is None:
+        return [], f"{day} was told of, as {version}."
+    hindrances = hindrances_of(home, instance, clock)
+    if hindrances:
+        return [], f"{day} is there and not told of: {'; '.join(hindrances)}."
+    rows = home.warehouse.read(ML_FEATURE_STORE_V2, day, day, ["production_ready"])
+    return [ready_news(day, len(rows), float(rows["production_ready"].mean()), version)], f"{day} is ready."
 
 
 def hindrances_of(home: Home, instance: dg.DagsterInstance, clock: Clock) -> list[str]:

@@ -11,6 +11,7 @@ from datetime import date
 
 import dagster as dg
 import pandas as pd
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 
 from nba_precompute import lineage
 from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG
@@ -266,9 +267,9 @@ def runs_in_progress(instance: dg.DagsterInstance, tables: Sequence[Table], star
 
 
 def tables_of_run(run: dg.DagsterRun) -> set[str]:
-    """The tables that a run makes: those selected, all where nothing is; none where checks alone are."""
+    """The tables that a run makes: those selected, all where nothing is; none where checks alone are, or a job of another kind runs."""
     if run.asset_selection is None:
-        return set() if run.asset_check_selection else set(lineage.TABLES)
+        return set(lineage.TABLES) if run.job_name == IMPLICIT_ASSET_JOB_NAME and not run.asset_check_selection else set()
     return {key.to_user_string() for key in run.asset_selection}
 
 

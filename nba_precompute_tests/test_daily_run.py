@@ -1,6 +1,7 @@
 """The daily run: what is decided, by hand; then two weeks of a simulated season replayed with a set clock on a real instance."""
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -24,6 +25,7 @@ from nba_precompute.daily_run import (
     decide,
     key_of,
     skipped,
+    together,
     verdict,
 )
 from nba_precompute.definitions import build_definitions
@@ -31,7 +33,7 @@ from nba_precompute.game_days import NEW_YORK, days_of, eligible_days, game_days
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
 from nba_precompute.lineage import partitions_of
-from nba_precompute.production import mode_of
+from nba_precompute.production import INVENTED, mode_of
 from nba_precompute.sources import layout
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.webhook import WebhookFailed
@@ -141,6 +143,24 @@ def test_after_three_runs_from_the_same_inputs_a_day_is_not_asked_for_until_they
     assert asked(replace(failed, cascade={TODAY: Day(MISSING, inputs="reads that")})) == [(CASCADE, TODAY, TODAY)]
 
 
+def test_a_correction_that_is_taken_back_is_asked_for_each_time_and_one_whose_runs_fail_three_times():
+    def day(reads, run_id, state=STALE):
+        row = {"table": CASCADE_TABLES[0].name, "day": TODAY, "state": state, "reason": None, "reads": reads, "run_id": run_id}
+        return together(pd.DataFrame([{**row, "is_fit": True}]), CASCADE_TABLES, [TODAY])[TODAY]
+
+    runs = Counter()
+    for number, reads in enumerate("BABABABA"):
+        [ask] = decide(facts(cascade={TODAY: day(reads, f"run {number}")}, runs=runs)).asks
+        runs[ask.key] += 1
+    assert set(runs.values()) == {1}
+    for _ in range(MOST_RUNS):
+        [ask] = decide(facts(cascade={TODAY: day("B", "run 8")}, runs=runs)).asks
+        runs[ask.key] += 1
+    assert decide(facts(cascade={TODAY: day("B", "run 8")}, runs=runs)).asks == []
+    # rows that Dagster has not recorded are another run's after each failure
+    assert day("B", "run 8", MISSING) == day("B", "run 9", MISSING)
+
+
 def test_after_games_without_a_cascade_nothing_has_a_deadline():
     """A bootstrap morning, and an off day after games: summaries alone; an off day after an off day, and July: nothing."""
     bootstrap = date(2023, 10, 30)
@@ -165,6 +185,20 @@ def test_a_source_that_cannot_be_read_is_waited_for():
 def test_the_deadline_is_an_hour_before_the_first_tip_off_and_known_without_one():
     assert facts().deadline == at(TODAY, 12)
     assert facts(tip_off=None).deadline == at(TODAY, 11)
+
+
+def test_a_source_that_cannot_be_read_at_eleven_is_no_missed_deadline_before_the_evening():
+    unread = facts(at(TODAY, 17, 55), cascade={TODAY: MISSING}, tip_off=None, problem="schedule.parquet cannot be read")
+    assert verdict(unread, [unread.problem], None).passed is None
+    assert verdict(replace(unread, now=at(TODAY, 18)), [unread.problem], None).passed is False
+    known = replace(unread, now=at(TODAY, 12), tip_off=TIP_OFF)
+    assert verdict(known, [known.problem], None).passed is False
+
+
+def test_of_the_simulated_league_no_day_is_due():
+    said = verdict(facts(at(TODAY, 23), cascade={TODAY: MISSING}, tip_off=None, problem=INVENTED), [INVENTED], None)
+    assert said.passed is None
+    assert said.words == f"Nobody waits for 2024-01-15: {INVENTED}."
 
 
 @pytest.mark.parametrize(

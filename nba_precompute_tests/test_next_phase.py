@@ -2,15 +2,17 @@
 
 import socket
 import threading
-from datetime import date
+from datetime import date, timedelta
 
 import dagster as dg
 import pytest
 
+from nba_precompute import daily_run
 from nba_precompute.definitions import build_definitions
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
-from nba_precompute.next_phase import PREDICT, SENSOR, WEBHOOK, next_step, not_ready_news, ready_news, sensor
+from nba_precompute.next_phase import PREDICT, SENSOR, WEBHOOK, next_step, not_ready_news, ready_news, sensor, tick
+from nba_precompute.storage import WarehouseError
 from nba_precompute.webhook import TIMEOUT_SECONDS, WebhookFailed, post
 from nba_precompute_tests.replay import at, receiver
 
@@ -105,6 +107,29 @@ def test_a_day_without_features_and_a_day_without_games_are_silent(day, words, t
     assert words in answered.skip_message
     assert answered.run_requests == []
     assert answered.cursor is None
+
+
+def test_a_missed_deadline_is_told_with_an_unreadable_warehouse_and_after_midnight_until_it_arrives_once(tmp_path):
+    home = Home(tmp_path)
+    missed = daily_run.Facts(at(DAY, 12))
+    said = daily_run.as_evaluation(missed, daily_run.Verdict(False, "no box scores of 2024-01-14"))
+    (tmp_path / "warehouse.duckdb").write_text("no warehouse")
+    tomorrow = DAY + timedelta(days=1)
+    with instance_of(home) as instance, receiver() as hook:
+        instance.report_runless_asset_event(said)
+
+        def look_at(moment, cursor):
+            return tick(home, instance, lambda: moment, hook.url, [WEBHOOK], cursor)
+
+        hook.answers[:] = [500]
+        with pytest.raises(WebhookFailed, match="answered 500"):
+            look_at(at(DAY, 23, 59), None)
+        told = look_at(at(tomorrow, 0, 5), None)
+        assert hook.told == [(NOT_READY.key, NOT_READY.message)]
+        with pytest.raises(WarehouseError):
+            look_at(at(tomorrow, 0, 6), told.cursor)
+        assert "has no game" in look_at(at(date(2024, 7, 1), 12), told.cursor).skip_message
+        assert len(hook.told) == 1
 
 
 def test_a_job_predict_is_what_the_sensor_starts(tmp_path):

@@ -184,6 +184,10 @@ def test_a_run_without_selection_makes_all_tables_and_one_of_checks_alone_makes_
         assert tables_of_run(checks) == set()
 
 
+def test_a_job_without_assets_makes_no_tables():
+    assert tables_of_run(dg.DagsterRun("predict")) == set()
+
+
 def test_a_graph_that_cannot_be_loaded_is_a_problem(summaries):
     assert definitions_problem(build_definitions(summaries.home)) is None
     assert "home" in definitions_problem(dg.Definitions(assets=ASSETS))  # nothing says what the assets' home is
