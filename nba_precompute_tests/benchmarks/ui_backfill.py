@@ -162,7 +162,7 @@ class Story:
     def tell(self, action: str, backfill: PartitionBackfill, began: float) -> bool:
         """Wait for the backfill's end and add its row; whether its runs were made one at a time."""
         clicked = wait_for_end(self.instance, backfill, began)
-        found = survey(self.home, self.instance, look_at_source(self.home.source(), self.start, self.end), TABLES)
+        found = self.looked_at()
         ordered = "yes" if clicked.one_at_a_time else "NO"
         counts = str(len(clicked.runs)), str(clicked.failed), ordered, f"{clicked.seconds:.0f}"
         self.grid.add_row(self.home.folder.name, action, clicked.status, *counts, *in_words(found))
@@ -186,17 +186,22 @@ class Story:
         began = time.monotonic()
         return [self.tell(f"all assets, {self.start} to {self.end}", self.launch(EVERYTHING, game_days), began)]
 
+    def looked_at(self) -> pd.DataFrame:
+        """The survey of the days that were asked for."""
+        return survey(self.home, self.instance, look_at_source(self.home.source(), self.start, self.end), TABLES)
+
     def what_the_cascade_lacks(self, typed: Home) -> list[bool]:
-        """The cascade alone, where it is missing; then the tables are the command line's, and nothing is stale."""
+        """The cascade alone, where something of it is missing; then the tables are the command line's, and nothing is stale."""
         began = time.monotonic()
-        ordered = self.tell("the cascade alone, missing only", self.launch(THE_CASCADE, eligible_days), began)
+        is_right = []
+        if (self.looked_at()["state"] == MISSING).any():  # else the dialog has nothing to launch
+            is_right.append(self.tell("the cascade alone, missing only", self.launch(THE_CASCADE, eligible_days), began))
         ours, theirs = published(self.home)["content_hash"], published(typed)["content_hash"]
         same = ours.reindex(theirs.index).equals(theirs)
-        found = survey(self.home, self.instance, look_at_source(self.home.source(), self.start, self.end), TABLES)
         more = sorted({str(day.date()) for _, day in ours.index.difference(theirs.index)})
         words = f"{len(theirs)} content hashes {'the same' if same else 'NOT THE SAME'}, more: {', '.join(more) or 'none'}"
         self.grid.add_row(self.home.folder.name, "beside the command line's", *[""] * 5, words, "")
-        return [ordered, same, not (found["state"] == STALE).any()]
+        return [*is_right, same, not (self.looked_at()["state"] == STALE).any()]
 
 
 def made_by_the_command_line(home: Home, start: date, end: date, grid: Grid) -> None:
