@@ -197,7 +197,22 @@ def execute(
         asset_selection=[dg.AssetKey(table.name) for table in run.tables],
         run_config={**QUIET, **run_config_of(mode)},
         raise_on_error=False,
-        tags={MODE_TAG: mode, RANGE_START_TAG: str(run.days[0]), RANGE_END_TAG: str(run.days[-1]), **tags},
+        tags={**tags_of(run, mode), **tags},
+    )
+
+
+def tags_of(run: RangedRun, mode: str) -> dict[str, str]:
+    """The tags by which Dagster knows the days of a run, and people its mode."""
+    return {MODE_TAG: mode, RANGE_START_TAG: str(run.days[0]), RANGE_END_TAG: str(run.days[-1])}
+
+
+def run_request(run: RangedRun, mode: str, key: str, tags: Mapping[str, str] | None = None) -> dg.RunRequest:
+    """The run as a schedule or a sensor asks for it."""
+    return dg.RunRequest(
+        run_key=key,
+        asset_selection=[dg.AssetKey(table.name) for table in run.tables],
+        run_config=run_config_of(mode),
+        tags={**tags_of(run, mode), **(tags or {})},
     )
 
 

@@ -4,7 +4,7 @@ A day is there when the warehouse has it, from the code and the inputs as they a
 are a set computed from the warehouse, the source and Dagster's records; nothing is remembered in between.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -69,6 +69,30 @@ def look_at_source(source: Source, start: date, end: date, searched: tuple[date,
         problems,
         unscheduled_days(source, days_between(eligible_days, start, end)),
         {day: words for day, words in off_the_calendar.items() if day not in known},
+    )
+
+
+_remembered: dict[str, tuple[Hashable, SourceState]] = {}
+"""What each looker asked last, and what the source held. The process that looks again, Dagster's code server, lives for long."""
+
+
+def look_unless_unchanged(looker: str, asked: Hashable, source: Source, look: Callable[[], SourceState]) -> SourceState:
+    """What `look` finds in the source; what it found last where the looker asks the same and none of the files has changed."""
+    last = _remembered.get(looker)
+    if last is None or last[0] != asked or last[1].source is not source:
+        last = _remembered[looker] = (asked, look())
+    return last[1]
+
+
+def makers(versions: pd.DataFrame) -> pd.DataFrame:
+    """Of every published day of a table the run that made it and when: table, day, run_id, published_at."""
+    return pd.DataFrame(
+        {
+            "table": versions["table_name"].str.split(".").str[1],
+            "day": versions["day"].dt.date,
+            "run_id": versions["run_id"],
+            "published_at": versions["published_at"],
+        }
     )
 
 

@@ -21,15 +21,25 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from nba_precompute import dashboard, production
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
-from nba_precompute.backfill import MODE_TAG, RANGE_END_TAG, RANGE_START_TAG
-from nba_precompute.coverage import GAP, MISSING, STALE, THERE, SourceState, look_at_source, survey
+from nba_precompute.backfill import RangedRun, run_request
+from nba_precompute.coverage import (
+    GAP,
+    MISSING,
+    STALE,
+    THERE,
+    SourceState,
+    look_at_source,
+    look_unless_unchanged,
+    makers,
+    survey,
+)
 from nba_precompute.game_days import NEW_YORK, Clock, contiguous_ranges, days_of, eligible_days, game_days
 from nba_precompute.home import SIMULATED_LEAGUE, Home
 from nba_precompute.instance import end_runs_of_dead_processes
 from nba_precompute.lineage import READS, partitions_of
 from nba_precompute.materialization import refused_in_production
 from nba_precompute.preflight import NO_GO, input_coverage, inputs_there, runs_in_progress
-from nba_precompute.production import INVENTED, PRODUCTION, mode_of, previous_game_day_of, run_config_of
+from nba_precompute.production import INVENTED, PRODUCTION, mode_of, previous_game_day_of
 from nba_precompute.sources import RawDataError, Source
 from nba_precompute.storage import WarehouseError
 from nba_precompute.tables.columns import Table
@@ -308,15 +318,14 @@ def look(home: Home, instance: dg.DagsterInstance, now: datetime) -> Facts:
     )
 
 
-_last_seen: list[SourceState] = []
-"""What the source held when this process looked last. The process that looks again, Dagster's code server, lives for long."""
-
-
 def source_as_it_is(source: Source, first: date, today: date, eligible: Sequence[date]) -> SourceState:
-    """The source over the days looked at; read again only when one of its files has changed, or the day has."""
-    if not _last_seen or _last_seen[0].source is not source or (_last_seen[0].start, _last_seen[0].end) != (first, today):
-        _last_seen[:] = [replace(look_at_source(source, first, today), refused=production.uncaptured(eligible, source))]
-    return _last_seen[0]
+    """The source over the days looked at."""
+    return look_unless_unchanged(
+        __name__,
+        (first, today),
+        source,
+        lambda: replace(look_at_source(source, first, today), refused=production.uncaptured(eligible, source)),
+    )
 
 
 def first_tip_off(source: Source, day: date) -> datetime | None:
@@ -330,14 +339,7 @@ def made_by(instance: dg.DagsterInstance, versions: pd.DataFrame, today: date) -
     """Of every published day of a table the run that made it, and whether today was made in production mode."""
     of_today = versions["day"] == pd.Timestamp(today)
     modes = {run_id: mode_of(instance.get_run_by_id(run_id)) for run_id in versions.loc[of_today, "run_id"].unique()}
-    return pd.DataFrame(
-        {
-            "table": versions["table_name"].str.split(".").str[1],
-            "day": versions["day"].dt.date,
-            "run_id": versions["run_id"],
-            "is_fit": ~of_today | (versions["run_id"].map(modes) == PRODUCTION),
-        }
-    )
+    return makers(versions).assign(is_fit=~of_today | (versions["run_id"].map(modes) == PRODUCTION))
 
 
 def together(found: pd.DataFrame, tables: Sequence[Table], days: Sequence[date]) -> dict[date, Day]:
@@ -405,19 +407,10 @@ def tick(home: Home, instance: dg.DagsterInstance, now: datetime) -> Iterator[dg
     now_said = verdict(facts, decision.missing, last.passed if last else None)
     if now_said.passed is not None and (last is None or now_said.passed != last.passed):
         instance.report_runless_asset_event(as_evaluation(facts, now_said))
-    yield from map(as_run_request, decision.asks)
+    for ask in decision.asks:
+        yield run_request(RangedRun(MADE_TOGETHER[ask.group], ask.days), PRODUCTION, ask.key)
     if not decision.asks:
         yield dg.SkipReason(skipped(facts, decision.missing))
-
-
-def as_run_request(ask: Ask) -> dg.RunRequest:
-    """The run as Dagster takes it."""
-    return dg.RunRequest(
-        run_key=ask.key,
-        asset_selection=[dg.AssetKey(table.name) for table in MADE_TOGETHER[ask.group]],
-        run_config=run_config_of(PRODUCTION),
-        tags={MODE_TAG: PRODUCTION, RANGE_START_TAG: str(ask.days[0]), RANGE_END_TAG: str(ask.days[-1])},
-    )
 
 
 def metadata_of(facts: Facts, said: Verdict) -> dict[str, dg.MetadataValue]:

@@ -22,22 +22,30 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 from nba_precompute import dashboard, lineage
 from nba_precompute.assets import TABLES
 from nba_precompute.backfill import (
-    MODE_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
     RangedRun,
     days_to_make,
     failure_in_words,
     next_runs,
+    run_request,
 )
-from nba_precompute.coverage import MISSING, STALE, THERE, SourceState, game_days_so_far, look_at_source, survey
+from nba_precompute.coverage import (
+    MISSING,
+    STALE,
+    THERE,
+    SourceState,
+    game_days_so_far,
+    look_at_source,
+    look_unless_unchanged,
+    makers,
+    survey,
+)
 from nba_precompute.game_days import Clock, days_between, today_in_new_york
 from nba_precompute.home import SIMULATED_LEAGUE, Home
 from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, is_alive
 from nba_precompute.lineage import partitions_of
 from nba_precompute.materialization import missing_upstream
 from nba_precompute.preflight import SENSOR_TAG, days_of_run, runs_in_progress
-from nba_precompute.production import BACKFILL, PRODUCTION, refused_by_source, run_config_of
+from nba_precompute.production import BACKFILL, PRODUCTION, refused_by_source
 
 STALE_SENSOR, MISSING_SENSOR = "refresh_stale", "missing_partitions"
 
@@ -260,19 +268,16 @@ def left_out(found: pd.DataFrame, today: date, last_games: date) -> pd.DataFrame
 # ------------------------------------------------------------------------------------------------------ looking
 
 
-_last_seen: list[SourceState] = []
-"""What the source held when this process looked last. The process that looks again, Dagster's code server, lives for long."""
-
-
 def source_as_it_is(home: Home, today: date) -> SourceState:
-    """The source over all its days to today; read again only when one of its files has changed, or the day has."""
+    """The source over all its days to today."""
     source = home.source()
-    if not _last_seen or _last_seen[0].source is not source or _last_seen[0].end != today:
+
+    def look_at_all_days() -> SourceState:
         known = game_days_so_far()
         start = min((day for day in source.days_with_box_scores() if day in known), default=today)
-        state = look_at_source(source, start, today)
-        _last_seen[:] = [replace(state, refused=refused_by_source(TABLES[-1], [today], source))]
-    return _last_seen[0]
+        return replace(look_at_source(source, start, today), refused=refused_by_source(TABLES[-1], [today], source))
+
+    return look_unless_unchanged(__name__, today, source, look_at_all_days)
 
 
 def look(home: Home, instance: dg.DagsterInstance, today: date) -> Look:
@@ -282,16 +287,7 @@ def look(home: Home, instance: dg.DagsterInstance, today: date) -> Look:
     wanted = days_to_make(found, {}, force=False)
     if wanted.empty:
         return Look(found, wanted, {}, today, {})
-    versions = home.warehouse.partition_versions()
-    made = pd.DataFrame(
-        {
-            "table": versions["table_name"].str.split(".").str[1],
-            "day": versions["day"].dt.date,
-            "run_id": versions["run_id"],
-            "published_at": versions["published_at"],
-        }
-    )
-    wanted = wanted.merge(made, how="left", on=["table", "day"])
+    wanted = wanted.merge(makers(home.warehouse.partition_versions()), how="left", on=["table", "day"])
     finished = instance.get_run_records(
         dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS, *FAILED], tags={SENSOR_TAG: [STALE_SENSOR, MISSING_SENSOR]})
     )
@@ -430,24 +426,9 @@ def tick(home: Home, instance: dg.DagsterInstance, state: str, today: date) -> d
         else f"{days_stopped} days were stopped asking for: see {STOPPED_ASKING}."
     )
     return dg.SensorResult(
-        run_requests=[as_run_request(request) for request in asked],
+        run_requests=[run_request(each.run, each.mode, each.key, {READS_TAG: each.reads}) for each in asked],
         skip_reason=None if asked else nothing,
         asset_events=as_news(instance, stopped_asking_result(seen)),
-    )
-
-
-def as_run_request(request: Request) -> dg.RunRequest:
-    """The ranged run as Dagster takes it."""
-    return dg.RunRequest(
-        run_key=request.key,
-        asset_selection=[dg.AssetKey(table.name) for table in request.run.tables],
-        run_config=run_config_of(request.mode),
-        tags={
-            MODE_TAG: request.mode,
-            READS_TAG: request.reads,
-            RANGE_START_TAG: str(request.run.days[0]),
-            RANGE_END_TAG: str(request.run.days[-1]),
-        },
     )
 
 

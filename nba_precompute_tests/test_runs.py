@@ -125,12 +125,16 @@ def test_what_is_there_is_not_made_again(filled):
     assert filled.backfill() == ([], [])
 
 
+def recorded_metadata(platform, table, day):
+    [event] = platform.instance.fetch_materializations(
+        dg.AssetRecordsFilter(dg.AssetKey(table), asset_partitions=[str(day)]), limit=1
+    ).records
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+
 def test_every_partition_carries_its_rows_players_readiness_and_content_hash(filled):
     day = ELIGIBLE[0]
-    [event] = filled.instance.fetch_materializations(
-        dg.AssetRecordsFilter(dg.AssetKey("ml_feature_store_v2"), asset_partitions=[str(day)]), limit=1
-    ).records
-    metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    metadata = recorded_metadata(filled, "ml_feature_store_v2", day)
     rows = filled.home.warehouse.read(TABLES[-1], day, day)
     assert metadata["dagster/partition_row_count"] == metadata["players"] == len(rows)
     assert metadata["share_ready"] == pytest.approx(rows["production_ready"].mean())
@@ -139,10 +143,7 @@ def test_every_partition_carries_its_rows_players_readiness_and_content_hash(fil
 
 def test_a_day_carries_the_mean_of_each_factor_and_the_null_rate_of_its_worst_column(filled):
     day = ELIGIBLE[2]
-    [event] = filled.instance.fetch_materializations(
-        dg.AssetRecordsFilter(dg.AssetKey("player_composite_factors"), asset_partitions=[str(day)]), limit=1
-    ).records
-    metadata = {name: value.value for name, value in event.asset_materialization.metadata.items()}
+    metadata = recorded_metadata(filled, "player_composite_factors", day)
     rows = filled.home.warehouse.read(CASCADE_TABLES[4], day, day)
     factors = ["fatigue_score", "shot_zone_mismatch_score", "pace_score", "usage_spike_score"]
     for factor in factors:
