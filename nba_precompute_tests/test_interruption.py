@@ -82,6 +82,17 @@ def sentence(raw):
     return f"Interrupted. What was published stays. To go on with the rest: {command}"
 
 
+@pytest.fixture
+def long_run(raw, tmp_path):
+    """A season's backfill: its first run takes long enough to be met."""
+    return Terminal(tmp_path / "home", "backfill", "--raw", raw)
+
+
+@pytest.fixture
+def sentence_of_long_run(raw):
+    return f"Interrupted. What was published stays. To go on with the rest: uv run nba-precompute backfill --raw {raw}"
+
+
 def has_imported(process, library):
     found = psutil.Process(process)
     is_the_command = "nba_precompute" in found.cmdline()  # before, it is a copy of this one
@@ -121,26 +132,26 @@ def interrupted_in_a_run(terminal, instance, interrupt):
     interrupt()
     ended = terminal.end()
     assert b"Traceback" not in terminal.printed
-    assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.CANCELED]
+    assert [run.status for run in instance.get_runs(limit=1)] == [dg.DagsterRunStatus.CANCELED]
     return ended
 
 
-def test_in_a_run_which_is_canceled_and_the_same_command_goes_on(terminal, sentence, raw, tmp_path):
+def test_in_a_run_which_is_canceled_and_the_same_command_goes_on(long_run, sentence_of_long_run, raw, tmp_path):
     goes_on = Platform(tmp_path / "home", raw)
-    assert interrupted_in_a_run(terminal, goes_on.instance, lambda: terminal.type(CTRL_C)) == (2, sentence)
+    assert interrupted_in_a_run(long_run, goes_on.instance, lambda: long_run.type(CTRL_C)) == (2, sentence_of_long_run)
     interrupted, _ = run_history(goes_on.home, None, 1)
     assert {(row.status, row.error) for row in interrupted} == {
         ("CANCELED", "Interrupted. Its missing days can be made again.")
     }
-    assert terminal.printed.rindex(b"\x1b[?25h") > terminal.printed.rindex(b"\x1b[?25l")  # the cursor is shown again
+    assert long_run.printed.rindex(b"\x1b[?25h") > long_run.printed.rindex(b"\x1b[?25l")  # the cursor is shown again
     assert goes_on.backfill(START, date(2023, 11, 9))[1] == []
     assert set(goes_on.states(START, date(2023, 11, 9))) == {THERE}
 
 
-def test_a_request_to_terminate_is_taken_as_ctrl_c_is(terminal, sentence, tmp_path):
+def test_a_request_to_terminate_is_taken_as_ctrl_c_is(long_run, sentence_of_long_run, tmp_path):
     with instance_of(Home(tmp_path / "home")) as instance:
-        ended = interrupted_in_a_run(terminal, instance, lambda: os.kill(terminal.process, signal.SIGTERM))
-    assert ended == (2, sentence)
+        ended = interrupted_in_a_run(long_run, instance, lambda: os.kill(long_run.process, signal.SIGTERM))
+    assert ended == (2, sentence_of_long_run)
 
 
 def test_a_command_that_resets_is_not_told_to_do_so_again(raw, tmp_path):
