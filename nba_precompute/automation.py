@@ -1,6 +1,7 @@
 """What runs by itself, each made by a function of its own module. Nothing here runs before a person has turned it on."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import dagster as dg
 
@@ -8,14 +9,18 @@ from nba_precompute import daily_run, next_phase, refresh
 from nba_precompute.game_days import Clock
 from nba_precompute.home import Home
 
+TICK_WAITS_SECONDS = 20.0
+"""How long a tick waits for whoever holds the warehouse, and then says so: Dagster ends one after 60 s without its words."""
+
 
 def schedules(home: Home, clock: Clock) -> Sequence[dg.ScheduleDefinition]:
     """Every schedule."""
-    return [daily_run.schedule(home, clock)]
+    return [daily_run.schedule(_less_patient(home), clock)]
 
 
 def sensors(home: Home, clock: Clock, webhook: str | None) -> Sequence[dg.SensorDefinition]:
     """Every sensor."""
+    home = _less_patient(home)
     return [*refresh.sensors(home, clock), next_phase.sensor(home, clock, webhook, jobs())]
 
 
@@ -27,3 +32,7 @@ def jobs() -> Sequence[dg.JobDefinition]:
 def checks(home: Home, clock: Clock) -> Sequence[dg.AssetChecksDefinition]:
     """What schedules and sensors say about the data."""
     return [daily_run.ready_before_tip_off(home, clock), refresh.stopped_asking(home, clock)]
+
+
+def _less_patient(home: Home) -> Home:
+    return replace(home, wait_limit_seconds=TICK_WAITS_SECONDS)

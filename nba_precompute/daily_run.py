@@ -33,7 +33,17 @@ from nba_precompute.coverage import (
     makers,
     survey,
 )
-from nba_precompute.game_days import NEW_YORK, Clock, contiguous_ranges, days_of, eligible_days, game_days
+from nba_precompute.game_days import (
+    CALENDAR_COMMAND,
+    NEW_YORK,
+    SEASONS,
+    TYPES_OF_GAME_DAYS,
+    Clock,
+    contiguous_ranges,
+    days_of,
+    eligible_days,
+    game_days,
+)
 from nba_precompute.home import SIMULATED_LEAGUE, Home
 from nba_precompute.instance import end_runs_of_dead_processes
 from nba_precompute.lineage import READS, partitions_of
@@ -192,8 +202,10 @@ def wanted(found: Day, *, or_stale: bool) -> bool:
 
 def is_late(facts: Facts, day: date) -> bool:
     """Whether a day of the cascade before today is missing and has the games of the last game day before it."""
+    if day >= facts.today or not wanted(facts.cascade[day], or_stale=False):
+        return False
     games = facts.summaries.get(previous_game_day_of(day))
-    return day < facts.today and wanted(facts.cascade[day], or_stale=False) and (games is None or games.state in (THERE, STALE))
+    return games is None or games.state in (THERE, STALE)
 
 
 def asks_for(facts: Facts, group: str, days: Mapping[date, Day]) -> list[Ask]:
@@ -287,7 +299,7 @@ def skipped(facts: Facts, missing: Sequence[str]) -> str:
 
 
 def look(home: Home, instance: dg.DagsterInstance, now: datetime) -> Facts:
-    """All that the decision needs to know. Where there are no games, nothing is read."""
+    """All that the decision needs to know. Where the calendar has no games, the schedule alone is read: it may have some."""
     today = now.date()
     first = today - timedelta(days=DAYS_MADE_UP_FOR)
     eligible = [day for day in days_of(eligible_days) if first <= day <= today]
@@ -295,23 +307,26 @@ def look(home: Home, instance: dg.DagsterInstance, now: datetime) -> Facts:
         first = min(first, previous_game_day_of(eligible[-1]))
     games = [day for day in days_of(game_days) if first <= day < today]
     facts = Facts(now, dict.fromkeys(games, Day(MISSING)), dict.fromkeys(eligible, Day(MISSING)))
-    if not games and not eligible:
-        return facts
+    has_games = bool(games or eligible)
     try:
         if home.source_name == SIMULATED_LEAGUE:
-            return replace(facts, problem=INVENTED)
+            return replace(facts, problem=INVENTED if has_games else None)
         source = home.source()
         facts = replace(facts, tip_off=first_tip_off(source, today))
+        changed = None if is_bootstrap(today) else off_the_calendar(source.schedule(), facts.last_games, today)
+        if not has_games:
+            return replace(facts, cascade={today: Day(GAP, changed)} if changed else {})
         found = survey(home, instance, source_as_it_is(source, first, today, eligible), TABLES)
         versions = home.warehouse.partition_versions()
     except (RawDataError, WarehouseError) as wrong:
-        return replace(facts, problem=str(wrong))
+        return replace(facts, problem=str(wrong) if has_games else None)
     found = found.merge(made_by(instance, versions, today), how="left", on=["table", "day"])
     asked = instance.get_runs(dg.RunsFilter(tags={SCHEDULE_TAG: SCHEDULE}), limit=RUNS_LOOKED_AT)
+    cascade = together(found, CASCADE_TABLES, eligible)
     return replace(
         facts,
         summaries=together(found, SUMMARY_TABLES, games),
-        cascade=together(found, CASCADE_TABLES, eligible),
+        cascade={**cascade, today: Day(GAP, changed)} if changed else cascade,
         refused=too_few_games(versions, today) if today in eligible else [],
         running=runs_in_progress(instance, TABLES, first, today),
         runs=Counter(run.tags[RUN_KEY_TAG] for run in asked),
@@ -333,6 +348,26 @@ def first_tip_off(source: Source, day: date) -> datetime | None:
     schedule = source.schedule()
     first = schedule.loc[schedule["game_date"] == pd.Timestamp(day), "start_utc"].min()
     return None if pd.isna(first) else first.tz_localize("UTC").tz_convert(NEW_YORK).to_pydatetime()
+
+
+def is_bootstrap(day: date) -> bool:
+    """Whether the day is too early in its season for the cascade."""
+    return any(season.is_bootstrap(day) for season in SEASONS)
+
+
+def off_the_calendar(schedule: pd.DataFrame, start: date, end: date) -> str | None:
+    """The days from `start` to `end` that have a counting game in the schedule or in the calendar, and not in the other."""
+    counting = schedule["game_id"].str[2].isin(TYPES_OF_GAME_DAYS) & schedule["game_date"].between(str(start), str(end))
+    scheduled = set(schedule.loc[counting, "game_date"].dt.date)
+    known = {day for day in days_of(game_days) if start <= day <= end}
+    added, gone = sorted(scheduled - known), sorted(known - scheduled)
+    changes = [
+        f"the {one} has games on {', '.join(map(str, days))}, the {other} none"
+        for one, other, days in (("schedule", "calendar", added), ("calendar", "schedule", gone))
+        if days
+    ]
+    remedy = f"run `{CALENDAR_COMMAND}` with the new schedule and reload the definitions"
+    return "; ".join([*changes, remedy]) if changes else None
 
 
 def made_by(instance: dg.DagsterInstance, versions: pd.DataFrame, today: date) -> pd.DataFrame:

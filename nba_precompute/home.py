@@ -14,7 +14,7 @@ from nba_precompute.sources import Source
 from nba_precompute.sources.parquet_folder import parquet_folder
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import Warehouse, source_mismatch
-from nba_precompute.storage.duckdb import DuckDBWarehouse
+from nba_precompute.storage.duckdb import WAIT_LIMIT_SECONDS, DuckDBWarehouse
 
 DEFAULT_FOLDER = Path(".nba")
 """Below the working directory, where `dagster.yaml` has Dagster's storage too, so that plain `dagster dev` shows it."""
@@ -39,15 +39,19 @@ DAMAGED = ("file is not a database", "malformed")
 
 @dataclass(frozen=True)
 class Home:
-    """One folder, one source, one history. `raw` is the folder of raw games that was asked for, None where nothing was said."""
+    """One folder, one source, one history. `raw` is the folder of raw games that was asked for, None where nothing was said.
+
+    `wait_limit_seconds` is how long to wait for whoever holds the warehouse.
+    """
 
     folder: Path = DEFAULT_FOLDER
     raw: Path | None = None
+    wait_limit_seconds: float = WAIT_LIMIT_SECONDS
 
     @property
     def warehouse(self) -> Warehouse:
         """Where the tables live."""
-        return DuckDBWarehouse(self.folder / "warehouse.duckdb")
+        return DuckDBWarehouse(self.folder / "warehouse.duckdb", self.wait_limit_seconds)
 
     @property
     def league_folder(self) -> Path:

@@ -1,7 +1,8 @@
 """The next phase: when today's features are there, made in production mode, and keep their checks, predictions can be made.
 
-One sensor starts the job `predict`, where there is one, and sends a message to the webhook, where one is configured, each once per
-content of the day; the webhook is also told of a day that missed its deadline. One thing a tick: a message that does not arrive
+One sensor starts the job `predict`, where there is one, and sends a message to the webhook, where one is configured, each once for
+every content that the day comes to have; one that comes back after another is told again, because whoever was told of the other
+uses that. The webhook is also told of a day that missed its deadline. One thing a tick: a message that does not arrive
 fails its tick, and the next tick sends it again. What has been done stands in the sensor's cursor, which Dagster writes after the
 tick: a crash in between sends a message twice, with the same idempotency key.
 """
@@ -38,47 +39,65 @@ JUDGED_IN_THE_RUN = "reproduced"
 
 @dataclass(frozen=True)
 class News:
-    """Something to be told: who is to be told, the message, and the key that it keeps however often it is sent."""
+    """Something to be told: to whom, of what, which version of it (empty where there is one alone), and the message."""
 
     to: Sequence[str]
-    key: str
+    subject: str
+    version: str
     message: Mapping[str, object]
+
+
+Done = tuple[str, str, str]
+"""What the cursor keeps of a step: receiver, subject and version."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do: a message for one receiver."""
+    """One thing to do: a message for one receiver, who was told of this version `times` times before."""
 
     to: str
     news: News
+    times: int
 
     @property
-    def done(self) -> str:
+    def key(self) -> str:
+        """What the message keeps however often it is sent."""
+        again = f" ({self.times + 1})" if self.times else ""
+        return f"{self.news.subject} {self.news.version}".rstrip() + again
+
+    @property
+    def done(self) -> Done:
         """What the cursor keeps of it."""
-        return f"{self.to} {self.news.key}"
+        return self.to, self.news.subject, self.news.version
 
 
 # ------------------------------------------------------------------------------------------------------------ decisions
 
 
-def next_step(news: Sequence[News], receivers: Sequence[str], done: Sequence[str]) -> Step | None:
-    """The first thing that has not been done; the job before the webhook, whose receiver may be down for long."""
-    steps = [Step(receiver, item) for receiver in receivers for item in news if receiver in item.to]
-    return next((step for step in steps if step.done not in done), None)
+def next_step(news: Sequence[News], receivers: Sequence[str], done: Sequence[Done]) -> Step | None:
+    """The first thing that its receiver was not told last; the job before the webhook, whose receiver may be down for long."""
+    for receiver in receivers:
+        for item in news:
+            told = [version for to, subject, version in done if (to, subject) == (receiver, item.subject)]
+            if receiver in item.to and told[-1:] != [item.version]:
+                return Step(receiver, item, told.count(item.version))
+    return None
 
 
 def ready_news(day: date, rows: int, share_ready: float, version: str) -> News:
     """That the day's features can be used."""
     return News(
         [PREDICT, WEBHOOK],
-        f"{ML_FEATURE_STORE_V2.name} {day} {version}",
+        f"{ML_FEATURE_STORE_V2.name} {day}",
+        version,
         {"event": "ready", "date": str(day), "rows": rows, "share_ready": round(share_ready, 4), "data_version": version},
     )
 
 
 def not_ready_news(day: date, words: str) -> News:
     """That the day missed its deadline, and what is missing."""
-    return News([WEBHOOK], f"{daily_run.READY} {day}", {"event": "not ready", "date": str(day), "missing": words})
+    message = {"event": "not ready", "date": str(day), "missing": words}
+    return News([WEBHOOK], f"{daily_run.READY} {day}", "", message)
 
 
 # -------------------------------------------------------------------------------------------------------------- looking
@@ -119,9 +138,10 @@ def tick(
     if not receivers:
         return dg.SkipReason(f"Nobody to tell: there is no job {PREDICT}, and NBA_PRECOMPUTE_WEBHOOK is not set.")
     days = [day - timedelta(days=1), day]
-    done = [step for step in json.loads(cursor or "[]") if any(str(known) in step for known in days)]
-    missed = [(known, deadline_missed(instance, known)) for known in days]
-    news = [not_ready_news(known, words) for known, words in missed if words]
+    known = json.loads(cursor or "[]")
+    done = [(to, subject, version) for to, subject, version in known if subject.endswith(tuple(map(str, days)))]
+    missed = [(missed_day, deadline_missed(instance, missed_day)) for missed_day in days]
+    news = [not_ready_news(missed_day, words) for missed_day, words in missed if words]
     try:
         ready, waits = look_at_features(home, instance, clock, receivers, done)
     except WarehouseError as held:
@@ -136,7 +156,7 @@ def tick(
 
 
 def look_at_features(
-    home: Home, instance: dg.DagsterInstance, clock: Clock, receivers: Sequence[str], done: Sequence[str]
+    home: Home, instance: dg.DagsterInstance, clock: Clock, receivers: Sequence[str], done: Sequence[Done]
 ) -> tuple[list[News], str]:
     """The news that today's features can be used, where they can and somebody has not been told, and why there is none else."""
     day = clock().date()
@@ -167,9 +187,9 @@ def do(step: Step, day: date, webhook: str | None) -> dg.SensorResult:
     """Ask for the job's run, or send the message; one that does not arrive raises, and the cursor stays as it was."""
     if step.to == PREDICT:
         tags = {RANGE_START_TAG: str(day), RANGE_END_TAG: str(day)}
-        return dg.SensorResult([dg.RunRequest(run_key=step.news.key, job_name=PREDICT, tags=tags)])
-    post(str(webhook), step.news.message, step.news.key)
-    return dg.SensorResult(skip_reason=f"Told the webhook: {step.news.key}.")
+        return dg.SensorResult([dg.RunRequest(run_key=step.key, job_name=PREDICT, tags=tags)])
+    post(str(webhook), step.news.message, step.key)
+    return dg.SensorResult(skip_reason=f"Told the webhook: {step.key}.")
 
 
 def sensor(home: Home, clock: Clock, webhook: str | None, jobs: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:

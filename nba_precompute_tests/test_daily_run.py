@@ -24,6 +24,7 @@ from nba_precompute.daily_run import (
     Facts,
     decide,
     key_of,
+    off_the_calendar,
     skipped,
     together,
     verdict,
@@ -180,6 +181,25 @@ def test_a_source_that_cannot_be_read_is_waited_for():
     broken = facts(cascade={TODAY: MISSING}, problem="shots.parquet cannot be read")
     assert decide(broken).asks == []
     assert decide(broken).missing == ["shots.parquet cannot be read"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ({"2024-02-15": "2", "2024-02-22": "2"}, None),
+        ({"2024-02-15": "2", "2024-02-17": "3", "2024-02-22": "2"}, None),  # an all-star game counts nowhere
+        ({"2024-02-15": "2"}, "the calendar has games on 2024-02-22, the schedule none"),
+        (
+            {"2024-02-15": "2", "2024-02-20": "2", "2024-02-21": "2", "2024-02-22": "2"},
+            "the schedule has games on 2024-02-20, 2024-02-21, the calendar none",
+        ),
+    ],
+)
+def test_a_schedule_and_a_calendar_that_differ_name_the_days_and_what_to_run(schedule, words):
+    games = pd.DataFrame({"game_id": [f"00{kind}" for kind in schedule.values()], "game_date": pd.to_datetime(list(schedule))})
+    remedy = "run `nba-precompute calendar SCHEDULE.parquet` with the new schedule and reload the definitions"
+    found = off_the_calendar(games, date(2024, 2, 15), date(2024, 2, 22))
+    assert found == (words and f"{words}; {remedy}")
 
 
 def test_the_deadline_is_an_hour_before_the_first_tip_off_and_known_without_one():
@@ -396,6 +416,47 @@ def test_the_played_days_are_what_the_formulas_make_of_the_whole_season_without_
         assert found.tolist() == hashes.reindex(pd.DatetimeIndex(wanted)).tolist()
     keys = [run.tags["dagster/run_key"] for run in replay.instance.get_runs() if "dagster/run_key" in run.tags]
     assert len(keys) == len(set(keys)) == 8
+
+
+@pytest.fixture
+def rescheduled(played, tmp_path):
+    """What a morning's look finds where the schedule has all games of a day on another one, and what the check says at 23:00."""
+
+    def look_at(today, moved_from, moved_to):
+        raw = tmp_path / f"{today} {moved_to}"
+        shutil.copytree(played.replay.raw, raw)
+        schedule = pd.read_parquet(raw / layout.SCHEDULE.name)
+        later = schedule["game_date"] == moved_from
+        schedule.loc[later, "start_utc"] += pd.Timestamp(moved_to) - pd.Timestamp(moved_from)
+        schedule["game_date"] = schedule["game_date"].mask(later, moved_to)
+        schedule.to_parquet(raw / layout.SCHEDULE.name)
+        home = Home(tmp_path / raw.name / "home", raw)
+        with instance_of(home) as instance:
+            found = daily_run.look(home, instance, at(today, 23))
+        return found, verdict(found, decide(found).missing, None)
+
+    return look_at
+
+
+def test_games_on_a_day_that_the_calendar_does_not_have_are_a_missed_deadline_that_says_so(rescheduled):
+    thanksgiving, july = date(2023, 11, 23), date(2024, 7, 15)
+    for day in (thanksgiving, july):
+        found, said = rescheduled(day, date(2023, 11, 24), day)
+        assert found.tip_off.date() == day
+        assert said.passed is False
+        assert f"the schedule has games on {day}, the calendar none; run `nba-precompute calendar" in said.words
+    for silent in (date(2023, 11, 23), july):
+        found, said = rescheduled(silent, date(2023, 11, 24), date(2023, 11, 25))
+        assert said.passed is None
+
+
+def test_a_day_whose_games_were_all_postponed_is_named_on_that_day_and_on_the_next(rescheduled):
+    postponed, next_day = date(2023, 11, 14), date(2023, 11, 15)
+    for day in (postponed, next_day):
+        found, said = rescheduled(day, postponed, date(2023, 11, 23))
+        assert said.passed is False
+        assert f"the calendar has games on {postponed}, the schedule none; run `nba-precompute calendar" in said.words
+        assert not any(day in ask.days for ask in decide(found).asks)
 
 
 def test_a_person_can_ask_whether_today_is_ready_and_decides_nothing(played):

@@ -19,6 +19,7 @@ from nba_precompute_tests.replay import at, receiver
 DAY = date(2024, 1, 15)
 READY, NOT_READY = ready_news(DAY, 300, 0.93456, "abc"), not_ready_news(DAY, "no box scores of 2024-01-14")
 BOTH = [PREDICT, WEBHOOK]
+KEY = "ml_feature_store_v2 2024-01-15 abc"
 
 
 def test_the_message_says_which_day_how_many_rows_how_many_ready_and_which_version():
@@ -29,17 +30,30 @@ def test_of_a_ready_day_the_job_is_started_first_and_then_the_webhook_told_each_
     first = next_step([READY], BOTH, [])
     second = next_step([READY], BOTH, [first.done])
     assert [first.to, second.to] == [PREDICT, WEBHOOK]
-    assert first.news.key == second.news.key == "ml_feature_store_v2 2024-01-15 abc"
+    assert first.key == second.key == "ml_feature_store_v2 2024-01-15 abc"
     assert next_step([READY], BOTH, [first.done, second.done]) is None
 
 
-def test_another_content_of_the_same_day_is_told_again():
-    done = [f"{receiver} {READY.key}" for receiver in BOTH]
-    assert next_step([ready_news(DAY, 300, 0.9, "def")], BOTH, done).to == PREDICT
+def test_another_content_of_the_same_day_is_told_too_and_the_first_again_when_it_comes_back_with_a_key_of_its_own():
+    other, done, keys = ready_news(DAY, 300, 0.9, "def"), [], []
+    for news in (READY, READY, other, READY, READY, other):
+        while step := next_step([news], BOTH, done):
+            done.append(step.done)
+            keys.append(f"{step.to}: {step.key.removeprefix('ml_feature_store_v2 2024-01-15 ')}")
+    told = ["abc", "def", "abc (2)", "def (2)"]
+    assert keys == [f"{receiver}: {version}" for version in told for receiver in BOTH]
 
 
-def test_a_missed_deadline_is_told_to_the_webhook_and_starts_no_job():
-    assert next_step([NOT_READY], BOTH, []).to == WEBHOOK
+def test_a_missed_deadline_is_told_to_the_webhook_once_and_starts_no_job():
+    tomorrow = not_ready_news(DAY + timedelta(days=1), "no box scores of 2024-01-15")
+    first = next_step([NOT_READY, tomorrow], BOTH, [])
+    second = next_step([NOT_READY, tomorrow], BOTH, [first.done])
+    assert [first.to, first.key, second.key] == [
+        WEBHOOK,
+        "ready_before_tip_off 2024-01-15",
+        "ready_before_tip_off 2024-01-16",
+    ]
+    assert next_step([NOT_READY, tomorrow], BOTH, [first.done, second.done]) is None
     assert next_step([NOT_READY], [PREDICT], []) is None
 
 
@@ -48,8 +62,8 @@ def test_a_missed_deadline_is_told_to_the_webhook_and_starts_no_job():
 
 def test_a_message_arrives_as_json_with_its_key():
     with receiver() as hook:
-        post(hook.url, READY.message, READY.key)
-        assert hook.told == [(READY.key, READY.message)]
+        post(hook.url, READY.message, KEY)
+        assert hook.told == [(KEY, READY.message)]
 
 
 @pytest.mark.parametrize("answer", [302, 404, 500])
@@ -57,7 +71,7 @@ def test_any_other_answer_than_success_is_a_failed_delivery_that_names_the_host_
     with receiver() as hook:
         hook.answers[:] = [answer]
         with pytest.raises(WebhookFailed, match=rf"127\.0\.0\.1 answered {answer}") as failed:
-            post(f"{hook.url}?secret=1", READY.message, READY.key)
+            post(f"{hook.url}?secret=1", READY.message, KEY)
         assert hook.told == []
         assert "secret" not in str(failed.value)
 
@@ -65,24 +79,24 @@ def test_any_other_answer_than_success_is_a_failed_delivery_that_names_the_host_
 def test_a_receiver_that_hangs_is_given_up():
     assert TIMEOUT_SECONDS == 10
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(WebhookFailed, match=r"did not answer within 0\.2 s"):
-        post(f"http://127.0.0.1:{silent.getsockname()[1]}/hook", READY.message, READY.key, timeout_seconds=0.2)
+        post(f"http://127.0.0.1:{silent.getsockname()[1]}/hook", READY.message, KEY, timeout_seconds=0.2)
 
 
 def test_a_receiver_that_is_not_there_or_breaks_off_is_a_failed_delivery():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(WebhookFailed, match="cannot be reached"):
-        post(f"http://127.0.0.1:{port}/hook", READY.message, READY.key)
+        post(f"http://127.0.0.1:{port}/hook", READY.message, KEY)
     with socket.create_server(("127.0.0.1", 0)) as rude:
         threading.Thread(target=lambda: rude.accept()[0].close()).start()
         with pytest.raises(WebhookFailed, match=r"127\.0\.0\.1"):
-            post(f"http://127.0.0.1:{rude.getsockname()[1]}/hook", READY.message, READY.key)
+            post(f"http://127.0.0.1:{rude.getsockname()[1]}/hook", READY.message, KEY)
 
 
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "receiver.example/hook", ""])
 def test_an_address_that_is_none_of_the_web_is_refused(address):
     with pytest.raises(WebhookFailed, match="no http or https address"):
-        post(address, READY.message, READY.key)
+        post(address, READY.message, KEY)
 
 
 # --------------------------------------------------------------------------------------------------------- the sensor
@@ -125,7 +139,7 @@ def test_a_missed_deadline_is_told_with_an_unreadable_warehouse_and_after_midnig
         with pytest.raises(WebhookFailed, match="answered 500"):
             look_at(at(DAY, 23, 59), None)
         told = look_at(at(tomorrow, 0, 5), None)
-        assert hook.told == [(NOT_READY.key, NOT_READY.message)]
+        assert hook.told == [("ready_before_tip_off 2024-01-15", NOT_READY.message)]
         with pytest.raises(WarehouseError):
             look_at(at(tomorrow, 0, 6), told.cursor)
         assert "has no game" in look_at(at(date(2024, 7, 1), 12), told.cursor).skip_message
