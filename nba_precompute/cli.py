@@ -58,6 +58,9 @@ from nba_precompute.sources import RawDataError, Source
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import SourceMismatch, WarehouseError
 from nba_precompute.tables.columns import Table
+from nba_precompute.tables.ml_feature_store_v2 import FEATURE_VERSION
+from nba_precompute.training import TrainingError
+from nba_precompute.training import export as training_set
 from nba_precompute.why import explain
 
 SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
@@ -92,7 +95,7 @@ def main(at_interruption: list[Callable[[], None]]) -> int:
         return cli(standalone_mode=False, obj=at_interruption)
     except click.ClickException as wrong:
         wrong.show()
-    except (RawDataError, WarehouseError, game_days.CalendarError) as wrong:
+    except (RawDataError, WarehouseError, game_days.CalendarError, TrainingError) as wrong:
         errors.print(f"[red]Could not run:[/red] {escape(str(wrong))}")
     except Exception as error:
         why = hindrance(home_of_environment(), error)
@@ -341,6 +344,41 @@ def history(tables: str | None, limit: int, as_json: bool, as_csv: bool) -> None
         errors.print(no_history(home, wanted))
     elif shown < runs:
         errors.print(f"The latest {shown} of {runs} runs; --limit {runs} shows all.")
+
+
+@cli.command()
+@start_option
+@end_option
+@click.option(
+    "--features",
+    type=click.Choice(list(training_set.FEATURE_SETS)),
+    default=FEATURE_VERSION,
+    show_default=True,
+    help="The set of features.",
+)
+@click.option("--ready-only", is_flag=True, help="Only rows that are production ready. Default: everybody who played.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice([training_set.PARQUET, training_set.CSV]),
+    default=training_set.PARQUET,
+    show_default=True,
+    help="The format of the rows.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for rows and manifest.")
+def export(start: str | None, end: str | None, features: str, ready_only: bool, kind: str, out: Path) -> None:
+    """Write the training set: features, points and minutes of everybody who played, with a manifest that proves its dates."""
+    home = home_of_environment()
+    announce(home)
+    first, last = days_asked_for(home.source(), start, end)
+    made = training_set.export(home, first, last, features, ready_only=ready_only)
+    file = training_set.write(made, out, kind)
+    proof = made.manifest["point_in_time"]
+    console.print(
+        f"{file}: {len(made.rows):,} rows of {made.manifest['days']} days, {len(made.features)} features ({features}), "
+        f"data version {made.manifest['data_version']}. Of {proof['rows_compared']} rows computed again on "
+        f"{len(proof['days_sampled'])} days, none holds a game of its own day or later."
+    )
 
 
 @cli.command()
