@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import dagster as dg
@@ -22,8 +23,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table as Grid
+from upath import UPath
 
-from nba_precompute import game_days, report, validation
+from nba_precompute import files, game_days, report, validation
 from nba_precompute.assets import CASCADE_TABLES, TABLES
 from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
 from nba_precompute.coverage import (
@@ -95,7 +97,7 @@ def main(at_interruption: list[Callable[[], None]]) -> int:
         return cli(standalone_mode=False, obj=at_interruption)
     except click.ClickException as wrong:
         wrong.show()
-    except (RawDataError, WarehouseError, game_days.CalendarError, TrainingError) as wrong:
+    except (RawDataError, WarehouseError, game_days.CalendarError, TrainingError, files.FileNotWritten) as wrong:
         errors.print(f"[red]Could not run:[/red] {escape(str(wrong))}")
     except Exception as error:
         why = hindrance(home_of_environment(), error)
@@ -278,8 +280,8 @@ def status(
 @click.option("--full", is_flag=True, help="Every check of every column; without it coverage and critical NULL rates.")
 @click.option("--check-regression", is_flag=True, help="Compare windows of 30 game dates with the three before each.")
 @click.option("--json", "as_json", is_flag=True, help="Print every result with all failing days, as JSON.")
-@click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as Markdown.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the report as a page with the heatmap.")
+@click.option("--markdown", type=files.place, metavar="FILE", help="Write the report as Markdown; FILE may be on gs://.")
+@click.option("--html", type=files.place, metavar="FILE", help="Write the report as a page with the heatmap.")
 def validate(
     raw: Path | None,
     start: str | None,
@@ -288,8 +290,8 @@ def validate(
     full: bool,
     check_regression: bool,
     as_json: bool,
-    markdown: Path | None,
-    html: Path | None,
+    markdown: UPath | None,
+    html: UPath | None,
 ) -> None:
     """Whether what is stored can be trusted. Reads the warehouse alone, makes nothing; exit code 1 where an ERROR check fails."""
     home = home_asked_for(raw)
@@ -307,12 +309,14 @@ def validate(
         if check_regression:
             print_grades(validation.compare_home(home, first, last, wanted))
     if markdown is not None:
-        markdown.write_text(report.as_markdown(str(home.folder), first, last, results, coverage))
+        with files.written_whole(markdown) as file:
+            file.write_text(report.as_markdown(str(home.folder), first, last, results, coverage))
     if html is not None:
         from nba_precompute.heatmap import calendar_heatmap  # matplotlib takes half a second, and no other command draws
 
         picture = calendar_heatmap(results, first, last)
-        html.write_text(report.as_html(str(home.folder), first, last, results, coverage, picture))
+        with files.written_whole(html) as file:
+            file.write_text(report.as_html(str(home.folder), first, last, results, coverage, picture))
     failed = any(not result.passed and result.severity == ERROR for result in results)
     raise click.exceptions.Exit(SOMETHING_MISSING if failed else 0)
 
@@ -365,8 +369,8 @@ def history(tables: str | None, limit: int, as_json: bool, as_csv: bool) -> None
     show_default=True,
     help="The format of the rows.",
 )
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for rows and manifest.")
-def export(start: str | None, end: str | None, features: str, ready_only: bool, kind: str, out: Path) -> None:
+@click.option("--out", type=files.place, metavar="FOLDER", required=True, help="For rows and manifest, may be on gs://.")
+def export(start: str | None, end: str | None, features: str, ready_only: bool, kind: str, out: UPath) -> None:
     """Write the training set: features, points and minutes of everybody who played, with a manifest that proves its dates."""
     home = home_of_environment()
     announce(home)
@@ -382,14 +386,20 @@ def export(start: str | None, end: str | None, features: str, ready_only: bool, 
 
 
 @cli.command()
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to make. Default: the home's own.")
-def simulate(out: Path | None) -> None:
+@click.option("--out", type=files.place, metavar="FOLDER", help="To make, may be on gs://. Default: the home's own.")
+def simulate(out: UPath | None) -> None:
     """Make the simulated league: invented teams' games on the real calendar, in the layout of raw games."""
-    folder = out or home_of_environment().league_folder
+    folder = out or UPath(home_of_environment().league_folder)
     if folder.exists():
         raise click.ClickException(f"{folder} is there already; give another folder with --out, or remove it.")
     started = time.monotonic()
-    write_simulated_league(folder)
+    if files.is_local(folder):
+        write_simulated_league(Path(folder.path))
+    else:
+        with TemporaryDirectory() as of_this_machine:
+            league = Path(of_this_machine) / "league"
+            write_simulated_league(league)
+            files.upload_folder(league, folder)
     console.print(f"Made the simulated league in {folder} in {time.monotonic() - started:.0f} s. All names are invented.")
 
 

@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
+from upath import UPath
 
 from nba_precompute.home import Home
 from nba_precompute.storage import Publication
@@ -108,6 +109,14 @@ def test_parquet_and_csv_hold_the_same_and_the_manifest_the_files_hash(made, tmp
         said = json.loads((tmp_path / kind / "manifest.json").read_text())
         assert said["file"] == file.name
         assert said["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_rows_and_manifest_can_be_written_to_an_object_store(made):
+    folder = UPath("memory://training sets")
+    file = write(made, folder)
+    said = json.loads((folder / "manifest.json").read_text())
+    assert said["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "training_set.parquet"]
 
 
 def test_the_command_writes_rows_and_manifest(home, tmp_path):

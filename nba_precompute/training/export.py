@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from upath import UPath
 
+from nba_precompute.files import written_whole
 from nba_precompute.home import Home
 from nba_precompute.lineage import TABLES
 from nba_precompute.tables.ml_feature_store_v2 import FEATURE_VERSION, FEATURES, ML_FEATURE_STORE_V2
@@ -137,19 +139,16 @@ def as_document(proven: Proof) -> dict[str, Any]:
     }
 
 
-def write(training_set: TrainingSet, out: Path, kind: str = PARQUET) -> Path:
+def write(training_set: TrainingSet, out: Path | UPath, kind: str = PARQUET) -> UPath:
     """Write the rows and, when they are whole, the manifest that names them; returns the file of the rows."""
-    out.mkdir(parents=True, exist_ok=True)
-    file = out / f"training_set.{kind}"
-    beside = out / f"{file.name}.writing"
-    if kind == PARQUET:
-        training_set.rows.to_parquet(beside, index=False)
-    else:
-        training_set.rows.to_csv(beside, index=False, date_format="%Y-%m-%d")
-    digest = hashlib.sha256(beside.read_bytes()).hexdigest()
-    (out / MANIFEST).unlink(missing_ok=True)  # it is of the rows that go now
-    beside.replace(file)
-    manifest = out / f"{MANIFEST}.writing"
-    manifest.write_text(json.dumps({**training_set.manifest, "file": file.name, "sha256": digest}, indent=2) + "\n")
-    manifest.replace(out / MANIFEST)
-    return file
+    target, manifest = UPath(out) / f"training_set.{kind}", UPath(out) / MANIFEST
+    with written_whole(target) as file:
+        if kind == PARQUET:
+            training_set.rows.to_parquet(file, index=False)
+        else:
+            training_set.rows.to_csv(file, index=False, date_format="%Y-%m-%d")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        manifest.unlink(missing_ok=True)  # it is of the rows that go now
+    with written_whole(manifest) as file:
+        file.write_text(json.dumps({**training_set.manifest, "file": target.name, "sha256": digest}, indent=2) + "\n")
+    return target
