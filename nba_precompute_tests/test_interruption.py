@@ -36,6 +36,7 @@ class Terminal:
         self.process, self.keyboard = pty.fork()
         if self.process == 0:
             os.environ["NBA_PRECOMPUTE_HOME"] = str(home)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where a shell has put the tests into the background
             os.execv(sys.executable, [sys.executable, "-m", "nba_precompute", *map(str, arguments)])
 
     def read(self, seconds=0.05):

@@ -68,6 +68,9 @@ MOVED_ON_11_JANUARY = {
 }
 """Postponed on the day itself."""
 
+ONLY_GAME_MOVED = {"0022400647": (day("2025-02-18"), "2025-02-19 00:30")}
+"""The only game of 2025-01-26, as if it had been postponed to a day off; it was played."""
+
 SCENARIOS = [
     Scenario(
         "the change from daylight saving time, 2024-11-03: a bootstrap day, so game summaries alone",
@@ -109,6 +112,13 @@ SCENARIOS = [
         ],
         [day("2025-01-15")],
         [day("2025-01-16")],
+    ),
+    Scenario(
+        "a day whose only game is postponed, 2025-01-26: the calendar has the day, the schedule no more, and somebody must say so",
+        [(at(day("2025-01-26"), 6, 15), moved(ONLY_GAME_MOVED)), (at(day("2025-01-26"), 18), moved(ONLY_GAME_MOVED))],
+        [day("2025-01-25")],
+        [],
+        passes=False,
     ),
     Scenario(
         "a daemon that was down for three days, 2025-02-03 to 2025-02-05, and is back on the 6th at 09:00",
