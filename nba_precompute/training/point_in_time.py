@@ -12,21 +12,13 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
+from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.game_days import season_of
 from nba_precompute.home import Home
 from nba_precompute.lineage import Window, first_day_seen
 from nba_precompute.recomputation import recomputed
 from nba_precompute.sources import Source
-from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
-from nba_precompute.tables.player_composite_factors import PLAYER_COMPOSITE_FACTORS
-from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY
-from nba_precompute.tables.player_shot_zone_analysis import PLAYER_SHOT_ZONE_ANALYSIS
-from nba_precompute.tables.team_defense_game_summary import TEAM_DEFENSE_GAME_SUMMARY
-from nba_precompute.tables.team_defense_zone_analysis import TEAM_DEFENSE_ZONE_ANALYSIS
-from nba_precompute.tables.team_offense_game_summary import TEAM_OFFENSE_GAME_SUMMARY
-from nba_precompute.tables.upcoming_player_game_context import UPCOMING_PLAYER_GAME_CONTEXT
-from nba_precompute.tables.upcoming_team_game_context import UPCOMING_TEAM_GAME_CONTEXT
 
 DAYS_SAMPLED = 6
 """Days whose rows are all compared, evenly spread over those exported: a formula that looks ahead does it on every day, and each
@@ -37,16 +29,6 @@ ROWS_NAMED = 10
 
 CLOSE = 1e-9
 """Below it two values are the same: sums of doubles differ in the last bits."""
-
-SUMMARIES = [PLAYER_GAME_SUMMARY, TEAM_OFFENSE_GAME_SUMMARY, TEAM_DEFENSE_GAME_SUMMARY]
-CASCADE = [
-    UPCOMING_TEAM_GAME_CONTEXT,
-    UPCOMING_PLAYER_GAME_CONTEXT,
-    TEAM_DEFENSE_ZONE_ANALYSIS,
-    PLAYER_SHOT_ZONE_ANALYSIS,
-    PLAYER_COMPOSITE_FACTORS,
-    ML_FEATURE_STORE_V2,
-]
 
 MakeFeatures = Callable[[date, date | None], pd.DataFrame]
 """The features of a day, by player_id, from the games dated before the second day alone; None: from all games."""
@@ -199,7 +181,7 @@ def features_again(home: Home) -> MakeFeatures:
         if season.name not in read:
             read.clear()
             first = first_day_seen(Window.LAST_YEAR, season.first_game)
-            read[season.name] = {table.name: home.warehouse.read(table, first, season.last_game) for table in SUMMARIES}
+            read[season.name] = {table.name: home.warehouse.read(table, first, season.last_game) for table in SUMMARY_TABLES}
         stored = read[season.name]
         if until is None:
             return cascade(day, source, stored)
@@ -212,11 +194,6 @@ def features_again(home: Home) -> MakeFeatures:
 def cascade(day: date, source: Source, stored: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """The feature rows of a day, by player_id, through all tables between."""
     rows = dict(stored)
-    for table in CASCADE:
+    for table in CASCADE_TABLES:
         rows[table.name] = recomputed(table, [day], source, rows)
-    return features_of(rows, ML_FEATURE_STORE_V2)
-
-
-def features_of(rows: Mapping[str, pd.DataFrame], table: Table) -> pd.DataFrame:
-    """The rows of a table by player_id."""
-    return rows[table.name].set_index("player_id")
+    return rows[ML_FEATURE_STORE_V2.name].set_index("player_id")
