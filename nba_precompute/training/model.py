@@ -1,0 +1,205 @@
+"""The points model: gradient-boosted trees over one set of features, in one file that knows what it was made from.
+
+A model is fitted to rows of the training set and scores feature rows; how good it is stands in `evaluation`, what is trained on
+what in `train`. XGBoost comes with the extra `model` and is imported where it is used, so that the graph loads without it.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from types import ModuleType
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+import numpy as np
+import pandas as pd
+from upath import UPath
+
+from nba_precompute.files import written_whole
+from nba_precompute.training import TrainingError
+from nba_precompute.training.export import LABEL
+
+if TYPE_CHECKING:
+    import xgboost
+
+PARAMETERS: Mapping[str, object] = {
+    "objective": "reg:absoluteerror",  # what is reported; the conditional median, not the mean, makes it least
+    "tree_method": "hist",
+    "max_depth": 5,
+    "learning_rate": 0.05,
+    "subsample": 0.6,
+    "colsample_bynode": 0.5,
+    "min_child_weight": 50,
+    "nthread": 2,  # fixed: another number adds sums in another order, and makes another file
+}
+
+START: Mapping[str, float] = {"points_avg_season": 0.5, "points_avg_last_10": 0.3, "points_avg_last_5": 0.2}
+"""What the trees begin with and correct: a weighted mean of form, a feature each. All of it is there from a player's first game on."""
+
+SEEDS = (1, 2, 3, 4)
+"""Boosters whose scores are averaged."""
+
+MOST_ROUNDS = 1000
+"""Trees are added until the error on validation rows has not fallen for PATIENCE rounds; that is far before."""
+
+PATIENCE = 60
+
+SUFFIX = ".points_model.zip"
+
+DESCRIPTION = "model.json"
+"""The entry of the file that has features, seeds and what the model was made from; the others are XGBoost's, one a seed."""
+
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""The time of every entry of the file, so that the same model is the same bytes."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PointsModel:
+    """Boosters by seed, the features that they ask for, in order, and what they were made from (`train` says it)."""
+
+    boosters: Mapping[int, "xgboost.Booster"]
+    features: Sequence[str]
+    made_from: Mapping[str, str]
+
+    @cached_property
+    def content(self) -> bytes:
+        """The file: the same for the same model."""
+        described = {"features": list(self.features), "seeds": list(self.boosters), "made_from": dict(self.made_from)}
+        entries = {DESCRIPTION: json.dumps(described, indent=2).encode()}
+        entries |= {_entry(seed): bytes(booster.save_raw("ubj")) for seed, booster in self.boosters.items()}
+        file = BytesIO()
+        with ZipFile(file, "w") as packed:
+            for name, content in entries.items():
+                packed.writestr(ZipInfo(name, LONG_AGO), content)
+        return file.getvalue()
+
+    @cached_property
+    def version(self) -> str:
+        """The hash of the file's content, by which the file is named."""
+        return hashlib.sha256(self.content).hexdigest()[:16]
+
+    @property
+    def file_name(self) -> str:
+        """What its file is called."""
+        return f"{self.version}{SUFFIX}"
+
+    def score(self, frame: pd.DataFrame) -> pd.Series:
+        """Points expected of each row; raises TrainingError where the frame's columns are not the features, in order."""
+        refuse_other_columns(frame, self.features)
+        matrix = library().DMatrix(numbers(frame), base_margin=start(frame), feature_names=list(self.features))
+        scores = [booster.predict(matrix) for booster in self.boosters.values()]
+        return pd.Series(np.mean(scores, axis=0, dtype="float64"), frame.index).clip(lower=0.0)
+
+    def gain(self) -> pd.Series:
+        """The share of each feature in what the trees' splits gained in training, in percent."""
+        scores = [booster.get_score(importance_type="total_gain") for booster in self.boosters.values()]
+        total = pd.DataFrame(scores).reindex(columns=list(self.features)).fillna(0.0).sum()
+        return 100 * total / total.sum()
+
+
+def library() -> ModuleType:
+    """XGBoost; raises TrainingError where it is not installed."""
+    try:
+        import xgboost
+    except ImportError as error:
+        raise TrainingError(
+            "The points model needs XGBoost, which is not installed. It comes with the extra `model`: uv sync --extra model."
+        ) from error
+    return xgboost
+
+
+def numbers(frame: pd.DataFrame) -> np.ndarray:
+    """The frame as XGBoost has it: missing is NaN, which a tree sends to the side that suits it."""
+    return frame.to_numpy(dtype="float32", na_value=np.nan)
+
+
+def start(frame: pd.DataFrame) -> np.ndarray | None:
+    """What the trees begin with, a row: the weighted mean of those of START that are features; None where none is."""
+    weights = {name: weight for name, weight in START.items() if name in frame}
+    if not weights:
+        return None
+    total = frame[list(weights)].astype("float64").mul(pd.Series(weights)).sum(axis=1, skipna=False)
+    return (total / sum(weights.values())).to_numpy(dtype="float32")
+
+
+def rounds_needed(rows: pd.DataFrame, later: pd.DataFrame, features: Sequence[str], say: Say) -> int:
+    """How many rounds of trees fitted to `rows` make the error on the `later` rows least, the median over the seeds."""
+    known = training_matrix(rows, features)
+    unknown = training_matrix(later, features, bins_of=known)
+    found = []
+    for seed in SEEDS:
+        booster = library().train(
+            {**PARAMETERS, "seed": seed},
+            known,
+            MOST_ROUNDS,
+            evals=[(unknown, "validation")],
+            early_stopping_rounds=PATIENCE,
+            verbose_eval=False,
+        )
+        found.append(booster.best_iteration + 1)
+        say(f"seed {seed}: error {booster.best_score:.4f} on validation rows, least after {found[-1]} rounds")
+    return max(1, round(float(np.median(found))))
+
+
+def fit(rows: pd.DataFrame, features: Sequence[str], rounds: int, made_from: Mapping[str, str]) -> PointsModel:
+    """A model of the rows, of so many rounds."""
+    known = training_matrix(rows, features)
+    boosters = {seed: library().train({**PARAMETERS, "seed": seed}, known, rounds) for seed in SEEDS}
+    return PointsModel(boosters, list(features), made_from)
+
+
+def training_matrix(
+    rows: pd.DataFrame, features: Sequence[str], bins_of: "xgboost.QuantileDMatrix | None" = None
+) -> "xgboost.QuantileDMatrix":
+    """Rows with their label as XGBoost trains on them; later rows are put into the bins of those that are trained on."""
+    frame = rows[list(features)]
+    label = rows[LABEL].to_numpy(dtype="float32")
+    names = list(features)
+    return library().QuantileDMatrix(numbers(frame), label, base_margin=start(frame), feature_names=names, ref=bins_of)
+
+
+def write(model: PointsModel, folder: UPath) -> UPath:
+    """Write the model's file into a folder; returns it."""
+    target = folder / model.file_name
+    with written_whole(target) as file:
+        file.write_bytes(model.content)
+    return target
+
+
+def read(file: UPath) -> PointsModel:
+    """The model of a file; raises TrainingError where there is none, or where it is not whole."""
+    try:
+        content = file.read_bytes()
+        with ZipFile(BytesIO(content)) as packed:
+            described = json.loads(packed.read(DESCRIPTION))
+            trees = {seed: packed.read(_entry(seed)) for seed in described["seeds"]}
+    except (OSError, BadZipFile, KeyError, ValueError) as error:
+        raise TrainingError(f"{file} is no points model ({error}). `nba-precompute train` makes one.") from error
+    version = hashlib.sha256(content).hexdigest()[:16]
+    if file.name != f"{version}{SUFFIX}":
+        raise TrainingError(f"{file} is not what was written: its content is {version}'s. Take another copy, or train again.")
+    boosters = {seed: library().Booster(model_file=bytearray(booster)) for seed, booster in trees.items()}
+    return PointsModel(boosters, described["features"], described["made_from"])
+
+
+def _entry(seed: int) -> str:
+    return f"seed-{seed}.ubj"
+
+
+def refuse_other_columns(frame: pd.DataFrame, features: Sequence[str]) -> None:
+    """Raise TrainingError where the frame's columns are not the features, in their order."""
+    found = list(frame.columns)
+    if found == list(features):
+        return
+    missing = ", ".join(name for name in features if name not in found)
+    added = ", ".join(str(name) for name in found if name not in features)
+    said = [words for words in (missing and f"missing: {missing}", added and f"not its features: {added}") if words]
+    raise TrainingError(
+        f"The model asks for its {len(features)} features in their order, and the frame's columns are others "
+        f"({'; '.join(said) or 'the order is another'}). Give it frame[model.features], of the set that it was trained on."
+    )
