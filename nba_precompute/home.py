@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from upath import UPath
+
 from nba_precompute.sources import Source
 from nba_precompute.sources.parquet_folder import parquet_folder
 from nba_precompute.sources.simulated import write_simulated_league
@@ -57,6 +59,11 @@ class Home:
     def league_folder(self) -> Path:
         """Where the simulated league is, or will be made."""
         return self.folder / "simulated"
+
+    @property
+    def models(self) -> UPath:
+        """Where points models are, with the report of each, and of the one in use."""
+        return UPath(self.folder / "models")
 
     @property
     def source_name(self) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from nba_precompute import daily_run, quality, validation
 from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG
@@ -192,7 +193,7 @@ def do(step: Step, day: date, webhook: str | None) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=f"Told the webhook: {step.key}.")
 
 
-def sensor(home: Home, clock: Clock, webhook: str | None, jobs: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:
+def sensor(home: Home, clock: Clock, webhook: str | None, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
     """The sensor, stopped until a person starts it."""
     predict = [job for job in jobs if job.name == PREDICT]
     receivers = [*(PREDICT for _ in predict), *([WEBHOOK] if webhook else [])]

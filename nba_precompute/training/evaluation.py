@@ -108,4 +108,6 @@ def permutation_importance(
     frame, points = rows[list(features)], rows[LABEL]
     error = measures(score(frame), points)["mae"]
     order = np.random.default_rng(SHUFFLE_SEED).permutation(len(frame))
-    return pd.Series({name: measures(score(frame.assign(**{name: frame[name].array[order]})), points)["mae"] - error for name in features})
+    return pd.Series(
+        {name: measures(score(frame.assign(**{name: frame[name].array[order]})), points)["mae"] - error for name in features}
+    )

@@ -1,7 +1,7 @@
 """The report of a trained model as JSON, Markdown and a picture, beside the model's file. Nothing is measured here."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -11,7 +11,7 @@ from upath import UPath
 
 from nba_precompute.files import written_whole
 from nba_precompute.training import model as points_model
-from nba_precompute.training.evaluation import BASELINES, EVERYBODY, MODEL, best_baseline
+from nba_precompute.training.evaluation import EVERYBODY, MODEL, best_baseline
 from nba_precompute.training.model import SUFFIX
 from nba_precompute.training.train import Trained, headline
 
@@ -30,8 +30,8 @@ Mean absolute error {{ "%.3f" | format(headline.mae) }} points on the {{ "{:,}".
 | part | days | rows | from | to | used for |
 |---|---|---|---|---|---|
 {% for name, used_for in parts.items() -%}
-| {{ name }} | {{ split[name].days }} | {{ "{:,}".format(split[name].rows) }} | {{ split[name].first_day }} | {{ split[name].last_day }} \
-| {{ used_for }} |
+| {{ name }} | {{ split[name].days }} | {{ "{:,}".format(split[name].rows) }} | {{ split[name].first_day }} \
+| {{ split[name].last_day }} | {{ used_for }} |
 {% endfor %}
 An error is prediction minus points. Every predictor is measured on the same rows; *better* is by how much its mean absolute error is
 below the best baseline's. Groups by minutes and starters are known only after the game.
@@ -41,8 +41,8 @@ below the best baseline's. Groups by minutes and starters are known only after t
 | {{ column }} | rows | predictor | MAE | RMSE | bias | better % |
 |---|---|---|---|---|---|---|
 {% for row in table -%}
-| {{ row[column] }} | {{ "{:,}".format(row.rows) }} | {{ row.predictor }} | {{ "%.3f" | format(row.mae) }} | {{ "%.3f" | format(row.rmse) }} \
-| {{ "%+.3f" | format(row.bias) }} | {{ "%+.2f" | format(row.better) }} |
+| {{ row[column] }} | {{ "{:,}".format(row.rows) }} | {{ row.predictor }} | {{ "%.3f" | format(row.mae) }} \
+| {{ "%.3f" | format(row.rmse) }} | {{ "%+.3f" | format(row.bias) }} | {{ "%+.2f" | format(row.better) }} |
 {% endfor %}{% endfor %}
 ## What it goes by
 
@@ -79,7 +79,9 @@ def as_markdown(report: Mapping[str, Any]) -> str:
     ]
     start = " + ".join(f"{weight:g} {name}" for name, weight in report["parameters"]["start"].items())
     facts = {"headline": headline(report), "picture": picture_of(report["model"]), "picture_says": PICTURE_SAYS, "start": start}
-    return Environment(autoescape=False).from_string(MARKDOWN).render(**{**report, **facts, "parts": USED_FOR, "tables": tables})
+    return (
+        Environment(autoescape=False).from_string(MARKDOWN).render(**{**report, **facts, "parts": USED_FOR, "tables": tables})
+    )
 
 
 def plots(report: Mapping[str, Any]) -> bytes:
@@ -130,13 +132,14 @@ def picture_of(model_file: str) -> str:
     return f"{model_file.removesuffix(SUFFIX)}.png"
 
 
-def in_words(report: Mapping[str, Any], groups: Sequence[str] = ()) -> str:
+def in_words(report: Mapping[str, Any]) -> str:
     """One sentence: how good, beside what, on what."""
     found = headline(report)
     test = report["split"]["test"]
     return (
-        f"{found['mae']:.3f} points of mean absolute error on {found['rows']:,} rows of {test['first_day']} to {test['last_day']}, "
-        f"{found['improvement_percent']:+.2f} % against the best baseline ({found['best_baseline']}, {found['best_baseline_mae']:.3f})"
+        f"{found.mae:.3f} points of mean absolute error on {found.rows:,} rows of {test['first_day']} to {test['last_day']}: "
+        f"{abs(found.improvement_percent):.2f} % {'better' if found.improvement_percent > 0 else 'worse'} than the best baseline there "
+        f"({found.best_baseline}, {found.best_baseline_mae:.3f})"
     )
 
 

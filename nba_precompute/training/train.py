@@ -12,12 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from nba_precompute.home import Home
 from nba_precompute.training import TrainingError, evaluation
 from nba_precompute.training import model as points_model
 from nba_precompute.training.evaluation import BASELINES, MODEL, comparable
-from nba_precompute.training.export import TrainingSet, export
-from nba_precompute.training.model import PointsModel, Say
+from nba_precompute.training.export import TrainingSet
+from nba_precompute.training.model import PointsModel, Say, library
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -45,7 +44,9 @@ def split(days: Sequence[date], seasons: Sequence[str]) -> dict[str, list[date]]
     `seasons` says of each day its season; days are in order.
     """
     if len(days) < FEWEST_DAYS:
-        raise TrainingError(f"There are {len(days)} days with rows, and training needs at least {FEWEST_DAYS}. Give a wider range.")
+        raise TrainingError(
+            f"There are {len(days)} days with rows, and training needs at least {FEWEST_DAYS}. Give a wider range."
+        )
     by_season = pd.Series(list(days)).groupby(list(seasons), sort=True).apply(list).tolist()
     if len(by_season) > 1 and len(by_season[-1]) < FEWEST_DAYS_OF_A_SEASON:
         begun = by_season.pop()
@@ -61,7 +62,9 @@ def parts_of(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of each part, those alone of which every baseline says something."""
     rows = comparable(rows)
     seasons = rows.groupby(rows["game_date"].dt.date)["season"].first()
-    return {name: rows[rows["game_date"].dt.date.isin(days)] for name, days in split(list(seasons.index), list(seasons)).items()}
+    return {
+        name: rows[rows["game_date"].dt.date.isin(days)] for name, days in split(list(seasons.index), list(seasons)).items()
+    }
 
 
 def plan(training_set: TrainingSet) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def train(training_set: TrainingSet, say: Say = lambda _: None) -> Trained:
         "data_version": manifest["data_version"],
         "code_version": version("nba-precompute"),
         "features_code_version": manifest["code_version"]["ml_feature_store_v2"],
-        "xgboost": points_model.library().__version__,
+        "xgboost": library().__version__,
     }
     model = points_model.fit(before, features, rounds, made_from)
     say(f"fitted to {len(before):,} rows of {made_from['first_day']} to {made_from['last_day']}")
@@ -134,22 +137,38 @@ def importance(model: PointsModel, permuted: pd.Series) -> pd.DataFrame:
     return table.sort_values("permutation", ascending=False).rename_axis("feature").reset_index()
 
 
-def headline(report: Mapping[str, Any]) -> dict[str, float | int | str]:
-    """Over all rows of the test: the model's error, the best baseline and its error, and the improvement in percent."""
+@dataclass(frozen=True)
+class Headline:
+    """Over all rows of the test: mean absolute errors in points, and by how many percent the model's is below the best baseline's."""
+
+    rows: int
+    mae: float
+    best_baseline: str
+    best_baseline_mae: float
+    improvement_percent: float
+
+
+def headline(report: Mapping[str, Any]) -> Headline:
+    """The figures that a report is about."""
     rows = pd.DataFrame([row for row in report["groups"] if row["group"] == evaluation.EVERYBODY])
     best, of_model = evaluation.best_baseline(rows), rows.set_index("predictor").loc[MODEL]
-    return {
-        "rows": int(of_model["rows"]),
-        "mae": float(of_model["mae"]),
-        "best_baseline": str(best["predictor"]),
-        "best_baseline_mae": float(best["mae"]),
-        "improvement_percent": float(of_model["better"]),
-    }
+    return Headline(
+        int(of_model["rows"]), float(of_model["mae"]), str(best["predictor"]), float(best["mae"]), float(of_model["better"])
+    )
+
+
+def beats_best_baseline(report: Mapping[str, Any]) -> bool:
+    """Whether the model's error on all rows of the test is below that of the best baseline on the same rows."""
+    found = headline(report)
+    return found.mae < found.best_baseline_mae
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """A table as JSON holds it."""
-    return [{name: value.item() if hasattr(value, "item") else value for name, value in row.items()} for row in table.to_dict("records")]
+    return [
+        {name: value.item() if hasattr(value, "item") else value for name, value in row.items()}
+        for row in table.to_dict("records")
+    ]
 
 
 def _span(rows: pd.DataFrame) -> dict[str, Any]:
