@@ -23,6 +23,7 @@ from nba_precompute.materialization import add_metadata_of_days, metadata_by_day
 from nba_precompute.storage import Publication
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
 from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS, points_predictions
+from nba_precompute.training import IN_USE, TrainingError
 
 if TYPE_CHECKING:
     from nba_precompute.training.model import PointsModel
@@ -105,18 +106,22 @@ def beats_best_baseline(report: Mapping[str, Any]) -> dg.AssetCheckResult:
     )
 
 
+def has_model(home: Home) -> bool:
+    """Whether there is a model for predictions."""
+    return (home.models / IN_USE).exists()
+
+
 def model_in_use(home: Home, place: str = "") -> "PointsModel":
     """The model of a file, which may be on gs://; where none is named, the latest that was trained in the home."""
-    from nba_precompute.training import TrainingError, model, report
+    from nba_precompute.training import model
 
     if place:
         return model.read(UPath(place))
-    in_use = home.models / report.IN_USE
-    if not in_use.exists():
+    if not has_model(home):
         raise TrainingError(
             f"There is no points model in {home.models}. `nba-precompute train` makes one; --model FILE names another."
         )
-    return model.read(home.models / json.loads(in_use.read_text())["model"])
+    return model.read(home.models / json.loads((home.models / IN_USE).read_text())["model"])
 
 
 # -------------------------------------------------------------------------------------------------------- the predictions

@@ -10,13 +10,11 @@ from jinja2 import Environment
 from upath import UPath
 
 from nba_precompute.files import written_whole
+from nba_precompute.training import IN_USE
 from nba_precompute.training import model as points_model
 from nba_precompute.training.evaluation import EVERYBODY, MODEL, best_baseline
 from nba_precompute.training.model import SUFFIX
 from nba_precompute.training.train import Trained, headline
-
-IN_USE = "points_model.json"
-"""The report of the model that a folder's predictions are made with, by which it is found."""
 
 MARKDOWN = """# Points model {{ version }}
 

@@ -133,7 +133,7 @@ def season_by_season(
 
 def importance(model: PointsModel, permuted: pd.Series) -> pd.DataFrame:
     """A row a feature, the most needed first: gain (percent of all), permutation (points of error)."""
-    table = pd.DataFrame({"gain": model.gain(), "permutation": permuted})
+    table = pd.DataFrame({"gain": model.gain().reindex(permuted.index).fillna(0.0), "permutation": permuted})
     return table.sort_values("permutation", ascending=False).rename_axis("feature").reset_index()
 
 
