@@ -15,19 +15,12 @@ from nba_precompute.training import train as training
 from nba_precompute.training.export import TrainingSet, export
 from nba_precompute.training.train import TEST, TRAIN, VALIDATION, split
 from nba_precompute_tests.processes import command_line
-from nba_precompute_tests.test_runs import END, START, Platform
+from nba_precompute_tests.test_runs import END, START
 
 
 @pytest.fixture(scope="module")
-def platform(simulated_season, tmp_path_factory):
-    platform = Platform(tmp_path_factory.mktemp("model") / "home", simulated_season.path)
-    assert platform.backfill(START, END)[1] == []
-    return platform
-
-
-@pytest.fixture(scope="module")
-def training_set(platform):
-    return export(platform.home, START, END)
+def training_set(home_of_weeks):
+    return export(home_of_weeks, START, END)
 
 
 @pytest.fixture(scope="module")
@@ -237,16 +230,16 @@ def test_a_file_that_is_damaged_or_none_is_refused(trained, tmp_path):
 # --------------------------------------------------------------------------------------------------------- the command
 
 
-def test_a_dry_run_says_what_would_be_trained_and_what_there_is_to_beat_and_writes_nothing(platform):
-    done = command_line(platform.home.folder, "train", "--dry-run", "--start", str(START), "--end", str(END))
+def test_a_dry_run_says_what_would_be_trained_and_what_there_is_to_beat_and_writes_nothing(home_of_weeks):
+    done = command_line(home_of_weeks.folder, "train", "--dry-run", "--start", str(START), "--end", str(END))
     assert done.exit_code == 0, done.err
     assert "test" in done.out
     assert "To beat on the test's rows, mean absolute error: last 5" in done.out
-    assert not platform.home.models.exists()
+    assert not home_of_weeks.models.exists()
 
 
-def test_the_command_writes_model_report_and_picture_and_says_how_good_it_is(platform, tmp_path):
-    done = command_line(platform.home.folder, "train", "--verbose", "--output-model", str(tmp_path))
+def test_the_command_writes_model_report_and_picture_and_says_how_good_it_is(home_of_weeks, tmp_path):
+    done = command_line(home_of_weeks.folder, "train", "--verbose", "--output-model", str(tmp_path))
     assert done.exit_code == 0, done.err
     assert "better than the best baseline there" in done.out
     found = json.loads((tmp_path / report.IN_USE).read_text())
@@ -256,7 +249,7 @@ def test_the_command_writes_model_report_and_picture_and_says_how_good_it_is(pla
     assert f"![{report.PICTURE_SAYS}]({stem}.png)" in said
     assert f"| all who played | {training.headline(found).rows} | model |" in said
     assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
-    assert not platform.home.models.exists()
+    assert not home_of_weeks.models.exists()
 
 
 def test_without_the_extra_the_graph_loads_and_training_says_what_is_missing(monkeypatch, training_set):
