@@ -130,7 +130,7 @@ def make_unwritable(platform: Platform) -> None:
 def mend_by_hand(platform: Platform) -> None:
     """The column as it was, and the days typed."""
     with duckdb.connect(platform.home.folder / "warehouse.duckdb") as warehouse:
-        warehouse.execute(f"ALTER TABLE {PLAYER_COMPOSITE_FACTORS.qualified_name} ALTER fatigue_score TYPE DOUBLE")
+        warehouse.execute(f"ALTER TABLE {PLAYER_COMPOSITE_FACTORS.qualified_name} ALTER fatigue_score TYPE INTEGER")
     typed(platform.home, *(date.fromisoformat(day) for day in UNWRITABLE)).wait()
 
 
