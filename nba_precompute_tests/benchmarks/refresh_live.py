@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -206,7 +206,7 @@ def ticks_since(instance: dg.DagsterInstance, since: float) -> dict[str, Sequenc
 
 def both_rest(instance: dg.DagsterInstance, since: float) -> bool:
     """Whether each sensor has looked since the last run ended, waited for nobody, and asked for nothing."""
-    runs = instance.get_run_records(dg.RunsFilter(created_after=pd.Timestamp(since, unit="s", tz="UTC").to_pydatetime()))
+    runs = instance.get_run_records(dg.RunsFilter(created_after=datetime.fromtimestamp(since, UTC)))
     if any(run.end_time is None for run in runs):
         return False
     quiet_since = max([since, *(run.end_time for run in runs if run.end_time)])
