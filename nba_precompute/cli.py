@@ -58,7 +58,7 @@ from nba_precompute.production import BACKFILL, INVENTED, PRODUCTION, uncaptured
 from nba_precompute.quality import ERROR, Result, either_way
 from nba_precompute.sources import RawDataError, Source
 from nba_precompute.sources.simulated import write_simulated_league
-from nba_precompute.sources.stats_api import StatsApi
+from nba_precompute.sources.stats_api import PAUSE_SECONDS, StatsApi
 from nba_precompute.storage import SourceMismatch, WarehouseError
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import FEATURE_VERSION
@@ -412,8 +412,17 @@ def simulate(out: UPath | None) -> None:
 )
 @click.option("--play-by-play", is_flag=True, help="Also who assisted: one more request a game.")
 @click.option("--offline", is_flag=True, help="Only read again the answers that were kept.")
+@click.option("--pause", type=float, default=PAUSE_SECONDS, show_default=True, help="Seconds from one request to the next.")
 @click.option("--url", metavar="URL", help="Another server's address, with {endpoint} in it. Default: the NBA's own.")
-def ingest(season: str | None, day: str | None, raw: Path | None, play_by_play: bool, offline: bool, url: str | None) -> None:
+def ingest(
+    season: str | None,
+    day: str | None,
+    raw: Path | None,
+    play_by_play: bool,
+    offline: bool,
+    pause: float,
+    url: str | None,
+) -> None:
     """Real games from the NBA's statistics API into a folder of raw games. Safe to interrupt and run again: it goes on."""
     if (season is None) == (day is None):
         raise click.UsageError("say what to ingest: --season YEARS or --date DATE.")
@@ -434,7 +443,7 @@ def ingest(season: str | None, day: str | None, raw: Path | None, play_by_play: 
         console=console,
     ) as progress:
         task = progress.add_task(str(season), total=None)
-        api = None if offline else StatsApi(url, say=lambda words: progress.console.print(words, markup=False))
+        api = None if offline else StatsApi(url, pause, say=lambda words: progress.console.print(words, markup=False))
         found = ingestion.ingest(
             folder,
             api,

@@ -63,7 +63,7 @@ class Home:
 
     @property
     def ingested_folder(self) -> Path:
-        """Where `ingest` writes real games, unless told otherwise: the home's own source, where it has one that is no simulated league."""
+        """Where `ingest` writes real games, unless told otherwise: the home's own source, but never the simulated league."""
         if self.raw is not None:
             return self.raw
         known = self.warehouse.source()

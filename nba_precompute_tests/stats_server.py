@@ -34,11 +34,6 @@ class League:
     status_texts: dict[str, str] = field(default_factory=dict)
     changed: Callable[[str, dict[str, str], dict], dict] = lambda endpoint, parameters, document: document
 
-    def __post_init__(self):
-        self.points = self.box_scores.groupby(["game_id", "team"])["pts"].sum()
-        self.players_of = dict(list(self.box_scores.groupby("game_id", sort=False)))
-        self.shots_of = dict(list(self.shots.groupby("game_id", sort=False)))
-
     def answer(self, endpoint, parameters):
         document = getattr(self, endpoint)(parameters)
         return self.changed(endpoint, parameters, document)
@@ -46,11 +41,12 @@ class League:
     def scheduleleaguev2(self, parameters):
         season = parameters["Season"]
         games = self.schedule[self.schedule["season"] == season]
+        points = self.box_scores.groupby(["game_id", "team"])["pts"].sum()
         days = [
-            {"gameDate": f"{day:%m/%d/%Y} 00:00:00", "games": [self.game(game) for game in of_day.to_dict("records")]}
+            {"gameDate": f"{day:%m/%d/%Y} 00:00:00", "games": [self.game(game, points) for game in of_day.to_dict("records")]}
             for day, of_day in games.groupby("game_date")
         ]
-        preseason = {**self.game(games.iloc[0].to_dict()), "gameId": "0012400001"} if len(games) else None
+        preseason = {**self.game(games.iloc[0].to_dict(), points), "gameId": "0012400001"} if len(games) else None
         if preseason:
             preseason["awayTeam"] = {"teamId": 50015, "teamTricode": "", "teamName": "Lions", "score": 0}
             days.insert(0, {"gameDate": "10/01/2024 00:00:00", "games": [preseason]})
@@ -59,32 +55,28 @@ class League:
             "leagueSchedule": {"seasonYear": season, "leagueId": "00", "gameDates": days, "weeks": []},
         }
 
-    def game(self, game):
+    def game(self, game, points):
         over = game["game_date"].date() < self.today and game["game_id"] not in self.status_texts
         unset = pd.isna(game["start_utc"])
-        start = pd.Timestamp(game["game_date"]) if unset else pd.Timestamp(game["start_utc"])
+        start = f"{game['game_date'] if unset else game['start_utc']:%Y-%m-%dT%H:%M:%SZ}"
         return {
             "gameId": game["game_id"],
             "gameStatus": 3 if over else 1,
             "gameStatusText": self.status_texts.get(game["game_id"], "Final" if over else "TBD" if unset else "7:00 pm ET "),
             "gameDateEst": f"{game['game_date']:%Y-%m-%d}T00:00:00Z",
-            "gameDateTimeUTC": f"{start:%Y-%m-%dT%H:%M:%SZ}",
+            "gameDateTimeUTC": "" if unset and over else start,
             "postponedStatus": "Y",
             "ifNecessary": False,
             "broadcasters": {"nationalBroadcasters": []},
-            "homeTeam": self.side(game["game_id"], game["home_team"], over),
-            "awayTeam": self.side(game["game_id"], game["away_team"], over),
+            "homeTeam": side(points.get((game["game_id"], game["home_team"]), 0), game["home_team"], over),
+            "awayTeam": side(points.get((game["game_id"], game["away_team"]), 0), game["away_team"], over),
             "pointsLeaders": [],
         }
-
-    def side(self, game_id, team, over):
-        score = int(self.points.get((game_id, team), 0)) if over else 0
-        return {"teamId": 1610612737, "teamTricode": team, "score": score}
 
     def boxscoretraditionalv3(self, parameters):
         game_id = parameters["GameID"]
         [game] = self.schedule[self.schedule["game_id"] == game_id].to_dict("records")
-        players = self.players_of.get(game_id, self.box_scores.head(0))
+        players = self.box_scores[self.box_scores["game_id"] == game_id]
         teams = {
             side: {
                 "teamTricode": game[name],
@@ -107,7 +99,7 @@ class League:
         return result_sets("shotchartdetail", Shot_Chart_Detail=([*headers, "SHOT_MADE_FLAG", "GAME_DATE"], rows))
 
     def playbyplayv3(self, parameters):
-        shots = self.shots_of.get(parameters["GameID"], self.shots.head(0))
+        shots = self.shots[self.shots["game_id"] == parameters["GameID"]]
         actions = [{"actionNumber": 2, "isFieldGoal": 0, "description": "Jump Ball White vs. Green: Tip to Brown"}]
         for shot in shots[shots["assisted"].notna()].itertuples():
             made = "Brown 8' Jump Shot (2 PTS)" if shot.made else "MISS Brown 8' Jump Shot"
@@ -149,6 +141,10 @@ def result_sets(resource, **sets):
     }
 
 
+def side(points, team, over):
+    return {"teamId": 1610612737, "teamTricode": team, "score": int(points) if over else 0}
+
+
 def player(row):
     seconds = round(float(row["minutes"]) * 60)
     first, _, family = row["player_name"].partition(" ")
@@ -157,7 +153,7 @@ def player(row):
         "personId": int(row["player_id"]),
         "firstName": first,
         "familyName": family,
-        "position": "G" if row["starter"] else "",
+        "position": "G" if row["starter"] is True else "",
         "comment": "",
         "statistics": {
             "minutes": f"{seconds // 60}:{seconds % 60:02d}",
@@ -248,6 +244,7 @@ def serving(league: League) -> Iterator[Server]:
             body = body or json.dumps(server.league.answer(endpoint, parameters)).encode()
             if fault == "half":
                 self.send_response(200)
+                self.send_header("Content-Type", "application/json; charset=utf-8")
                 self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(body[: len(body) // 2])
@@ -260,7 +257,8 @@ def serving(league: League) -> Iterator[Server]:
 
         def send(self, status, body, headers):
             self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            kind = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(body))}
+            for name, value in {**kind, **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)

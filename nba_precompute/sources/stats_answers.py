@@ -159,7 +159,8 @@ def _teams_known(game: Mapping[str, Any]) -> bool:
 def _game(game: Mapping[str, Any], season: str) -> dict[str, object]:
     status = game["gameStatusText"].strip()
     is_final = game["gameStatus"] == FINAL
-    tip_off = None if status == TIP_OFF_UNKNOWN else pd.Timestamp(game["gameDateTimeUTC"]).tz_localize(None)
+    start = game["gameDateTimeUTC"]
+    tip_off = pd.Timestamp(start).tz_localize(None) if start and status != TIP_OFF_UNKNOWN else None
     return {
         "game_id": game["gameId"],
         "game_date": pd.Timestamp(game["gameDateEst"][:10]),

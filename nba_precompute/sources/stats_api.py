@@ -84,7 +84,7 @@ class Answer:
 class StatsApi:
     """Asks one question at a time. `say` is told why it waits; a person who waits a minute wants to know.
 
-    `base_url` has `{endpoint}` in it; None is the NBA's own.
+    `base_url` has `{endpoint}` in it; None is the NBA's own. `now` is when an answer is received.
     """
 
     base_url: str | None = None
@@ -92,6 +92,7 @@ class StatsApi:
     timeout_seconds: float = TIMEOUT_SECONDS
     back_off_seconds: float = BACK_OFF_SECONDS
     say: Callable[[str], None] = lambda words: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     requests_sent: int = field(default=0, init=False)
     _last_sent: float = field(default=float("-inf"), init=False)
     _http: Any = field(default=None, init=False, repr=False)
@@ -105,7 +106,7 @@ class StatsApi:
             except (requests.RequestException, json.JSONDecodeError) as error:
                 wait = self._wait_after(error, attempt, question)
             else:
-                return Answer(question, body, datetime.now(UTC))
+                return Answer(question, body, self.now())
             self.say(f"{question.about}: {wait.why}; asked again in {wait.seconds:.0f} s (attempt {attempt} of {ATTEMPTS})")
             time.sleep(wait.seconds)
         raise AssertionError("the last attempt returns or raises")
