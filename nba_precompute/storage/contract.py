@@ -104,7 +104,8 @@ def no_rows(table: Table, wanted: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(columns=list(wanted)).astype(kinds_of(table, wanted))
 
 
-def kinds(table: Table, wanted: Sequence[str]) -> dict[str, str]:
+def kinds_of(table: Table, wanted: Sequence[str]) -> dict[str, str]:
+    """pandas' dtype of each wanted column."""
     return {name: str(table.schema.columns[name].dtype) for name in wanted}
 
 

@@ -184,6 +184,10 @@ class DuckDBWarehouse:
             for file in (self.path, self._log):
                 file.unlink(missing_ok=True)
 
+    def cost(self) -> dict[str, int]:
+        """Nothing: nobody sends a bill."""
+        return {}
+
     def _refuse_a_folder(self) -> None:
         if self.path.is_dir():
             raise WarehouseUnreadable(f"{self.path} is a folder, the warehouse is a file. Move the folder away.")
