@@ -45,7 +45,7 @@ from nba_precompute.tables.columns import Table
 
 Answer = TypeVar("Answer")
 
-PATIENCE_SECONDS = 300.0
+WAIT_LIMIT_SECONDS = 300.0
 """How long to try again what is transient. Google asks for back-off of at least minutes where a rate limit is exceeded."""
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 32.0
@@ -143,7 +143,7 @@ class BigQueryWarehouse:
     client: bigquery.Client
     prefix: str = ""
     reads_by_storage_api: bool = False
-    patience_seconds: float = PATIENCE_SECONDS
+    wait_limit_seconds: float = WAIT_LIMIT_SECONDS
     _spent: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
@@ -569,7 +569,7 @@ class BigQueryWarehouse:
             predicate=_is_transient,
             initial=FIRST_PAUSE_SECONDS,
             maximum=LONGEST_PAUSE_SECONDS,
-            timeout=self.patience_seconds,
+            timeout=self.wait_limit_seconds,
             on_error=lambda error: say.warning("BigQuery: %s; trying again", _first_line(error)),
         )
         return again(work)()
@@ -587,7 +587,7 @@ class BigQueryWarehouse:
         words = f"BigQuery ({self._place}): {_first_line(cause)}"
         if isinstance(error, answers.RetryError) or _is_transient(cause):
             return WarehouseBusy(
-                f"{words}. Tried again for {self.patience_seconds:g} s. Run the same command again later{unchanged}."
+                f"{words}. Tried again for {self.wait_limit_seconds:g} s. Run the same command again later{unchanged}."
             )
         if isinstance(cause, credentials.GoogleAuthError | answers.Unauthorized):
             return WarehouseUnreadable(
@@ -632,16 +632,14 @@ def _quoted(words: str) -> str:
 
 
 @functools.cache
-def bigquery_warehouse(
-    project: str, location: str | None, prefix: str, patience_seconds: float, emulated: bool
-) -> BigQueryWarehouse:
+def bigquery_warehouse(project: str, location: str | None, prefix: str, emulated: bool) -> BigQueryWarehouse:
     """The warehouse of a project's datasets, one a process: its client keeps connections and counts what they cost.
 
     The emulator's address is of its JSON interface alone, so there the Storage API is not used.
     """
     try:
         with BigQueryResource(project=project, location=location).get_client() as client:
-            return BigQueryWarehouse(client, prefix, not emulated and _has_storage_api(), patience_seconds)
+            return BigQueryWarehouse(client, prefix, not emulated and _has_storage_api())
     except credentials.GoogleAuthError as error:
         raise WarehouseUnreadable(
             f"BigQuery ({project}): {_first_line(error)}. Log in (gcloud auth application-default login), or name a key file in "
