@@ -137,12 +137,12 @@ say = logging.getLogger(__name__)
 class BigQueryWarehouse:
     """A warehouse in the datasets of a project whose names begin with `prefix`.
 
-    Reads go through the Storage API where `reads_by_storage_api`, else as JSON.
+    Rows are read through the Storage API where its client is given, else as JSON.
     """
 
     client: bigquery.Client
     prefix: str = ""
-    reads_by_storage_api: bool = False
+    storage_api: Any = None
     wait_limit_seconds: float = WAIT_LIMIT_SECONDS
     _spent: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
@@ -516,7 +516,7 @@ class BigQueryWarehouse:
         def ask() -> pa.Table:
             job = self.client.query(sql, job_config=config, job_retry=None, **ONCE)
             rows = job.result(retry=None, job_retry=None)
-            found = rows.to_arrow(create_bqstorage_client=self.reads_by_storage_api)
+            found = rows.to_arrow(bqstorage_client=self.storage_api, create_bqstorage_client=False)
             self._count(job)
             return found
 
@@ -639,7 +639,7 @@ def bigquery_warehouse(project: str, location: str | None, prefix: str, emulated
     """
     try:
         with BigQueryResource(project=project, location=location).get_client() as client:
-            return BigQueryWarehouse(client, prefix, not emulated and _has_storage_api())
+            return BigQueryWarehouse(client, prefix, None if emulated else _storage_api())
     except credentials.GoogleAuthError as error:
         raise WarehouseUnreadable(
             f"BigQuery ({project}): {_first_line(error)}. Log in (gcloud auth application-default login), or name a key file in "
@@ -647,9 +647,10 @@ def bigquery_warehouse(project: str, location: str | None, prefix: str, emulated
         ) from error
 
 
-def _has_storage_api() -> bool:
+def _storage_api() -> Any:
+    """The client of the Storage API where it is installed (the extra `bigquery`), else None."""
     try:
-        from google.cloud import bigquery_storage  # noqa: F401
+        from google.cloud import bigquery_storage
     except ImportError:
-        return False
-    return True
+        return None
+    return bigquery_storage.BigQueryReadClient()
