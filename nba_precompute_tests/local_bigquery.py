@@ -29,6 +29,8 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, bigquery_storage
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
+from nba_precompute.storage.bigquery import BigQueryWarehouse
+
 PROJECT = "nba-test"
 
 REQUIREMENTS = [
@@ -306,6 +308,14 @@ class Proxy(ThreadingHTTPServer):
 # ---------------------------------------------------------------------------------------------------------- in tests
 
 
+def bigquery_warehouse_at(url: str, storage_port: int, prefix: str) -> BigQueryWarehouse:
+    """A warehouse over Google's own clients of the emulator: JSON at the URL, the Storage API at the port."""
+    client = bigquery.Client(PROJECT, AnonymousCredentials(), location="US", client_options={"api_endpoint": url})
+    channel = grpc.insecure_channel(f"127.0.0.1:{storage_port}")
+    storage_api = bigquery_storage.BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+    return BigQueryWarehouse(client, prefix, storage_api)
+
+
 @dataclass
 class LocalBigQuery:
     """The emulator behind its proxy."""
@@ -314,15 +324,9 @@ class LocalBigQuery:
     storage_port: int
     key_file: Path
 
-    def client(self) -> bigquery.Client:
-        """Google's client of the emulator, through the proxy."""
-        return bigquery.Client(PROJECT, AnonymousCredentials(), location="US", client_options={"api_endpoint": self.proxy.url})
-
-    def storage_api(self) -> bigquery_storage.BigQueryReadClient:
-        """Google's client of the emulator's Storage API."""
-        return bigquery_storage.BigQueryReadClient(
-            transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel(f"127.0.0.1:{self.storage_port}"))
-        )
+    def warehouse(self, prefix: str) -> BigQueryWarehouse:
+        """The warehouse of the datasets with the prefix."""
+        return bigquery_warehouse_at(self.proxy.url, self.storage_port, prefix)
 
     def environment(self, prefix: str) -> dict[str, str]:
         """What the command line needs to have its tables here, in datasets with the prefix."""
