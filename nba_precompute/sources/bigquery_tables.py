@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from dagster_gcp import BigQueryResource
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
+from google.cloud.bigquery.table import RowIterator
 from requests.exceptions import RequestException
 
 from nba_precompute.files import place, written_whole
@@ -48,10 +48,15 @@ class HeldIn:
 
 @dataclass(frozen=True)
 class TablesNamed:
-    """What the YAML file says: whose project it is, where it is, and the table of each file of the layout."""
+    """What the YAML file says: whose project it is, where it is, and the table of each file of the layout.
+
+    `storage_api`: rows are read through BigQuery's Storage API, where its client is installed; else as JSON, which is slower and
+    needs no other permission than to query.
+    """
 
     project: str
     location: str | None
+    storage_api: bool
     tables: Mapping[str, HeldIn]
 
 
@@ -70,7 +75,7 @@ def bigquery_tables(file: Path, copies: Path) -> ParquetFolder:
                 if held is None:
                     (copies / raw.name).unlink(missing_ok=True)
                 else:
-                    _copy_unless_unchanged(client, raw, held, copies / raw.name)
+                    _copy_unless_unchanged(client, raw, held, copies / raw.name, named.storage_api)
     except GoogleAuthError as error:
         raise RawDataError(
             f"BigQuery ({named.project}), for {file}: {error}. Log in (gcloud auth application-default login), or name a key file in "
@@ -89,13 +94,13 @@ def tables_named(file: Path) -> TablesNamed:
         ) from error
     if not isinstance(said, dict) or not isinstance(said.get("project"), str) or not isinstance(said.get("tables"), dict):
         raise RawDataError(f"{file} must have `project`, and `tables` with a table for each of {', '.join(FILES)}.")
-    _refuse_others(file, "", said, {"project", "location", "tables"})
+    _refuse_others(file, "", said, {"project", "location", "storage_api", "tables"})
     _refuse_others(file, "tables.", said["tables"], FILES.keys())
     missing = [name for name, raw in FILES.items() if raw.required and name not in said["tables"]]
     if missing:
         raise RawDataError(f"{file}: tables has no {', '.join(missing)}; these are needed.")
     tables = {FILES[name].name: _held_in(file, name, table) for name, table in said["tables"].items()}
-    return TablesNamed(said["project"], said.get("location"), tables)
+    return TablesNamed(said["project"], said.get("location"), bool(said.get("storage_api", True)), tables)
 
 
 def _held_in(file: Path, name: str, said: Any) -> HeldIn:
@@ -114,7 +119,7 @@ def _refuse_others(file: Path, where: str, said: Mapping[str, Any], known: Any) 
         raise RawDataError(f"{file}: {where}{others[0]} is not known. Known are {', '.join(known)}.")
 
 
-def _copy_unless_unchanged(client: bigquery.Client, raw: RawFile, held: HeldIn, copy: Path) -> None:
+def _copy_unless_unchanged(client: bigquery.Client, raw: RawFile, held: HeldIn, copy: Path, storage_api: bool) -> None:
     try:
         table = client.get_table(held.table if held.table.count(".") > 1 else f"{client.project}.{held.table}")
         if table.table_type != "TABLE":
@@ -124,9 +129,9 @@ def _copy_unless_unchanged(client: bigquery.Client, raw: RawFile, held: HeldIn, 
             )
         version = _version(table, held)
         if not copy.exists() or (pq.read_schema(copy).metadata or {}).get(COPIED_FROM) != version:
-            rows = _rows(client, raw, held, table).replace_schema_metadata({COPIED_FROM: version})
+            rows = _query(client, raw, held, table).to_arrow(create_bqstorage_client=storage_api)
             with written_whole(place(str(copy))) as file:
-                pq.write_table(rows, file)
+                pq.write_table(rows.replace_schema_metadata({COPIED_FROM: version}), file)
     except (GoogleAPIError, RequestException) as error:
         first_line = str(error).splitlines()[0]
         raise RawDataError(
@@ -140,7 +145,7 @@ def _version(table: bigquery.Table, held: HeldIn) -> bytes:
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16].encode()
 
 
-def _rows(client: bigquery.Client, raw: RawFile, held: HeldIn, table: bigquery.Table) -> pa.Table:
+def _query(client: bigquery.Client, raw: RawFile, held: HeldIn, table: bigquery.Table) -> RowIterator:
     name = f"`{table.project}.{table.dataset_id}.{table.table_id}`"
     named = ", ".join(f"{expression} AS `{column}`" for column, expression in held.columns.items())
     query = f"SELECT {named} FROM {name}"
@@ -151,5 +156,4 @@ def _rows(client: bigquery.Client, raw: RawFile, held: HeldIn, table: bigquery.T
     order = held.order_by or (", ".join(f"`{column}`" for column in raw.columns) if raw is layout.INJURIES else None)
     if order:
         query += f" ORDER BY {order}"
-    job = client.query(query, bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED))
-    return job.result().to_arrow()
+    return client.query(query, bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED)).result()
