@@ -331,11 +331,11 @@ class BigQueryWarehouse:
         alter = f"ALTER TABLE {self._name_of(table)}"
         statements = []
         for name, kind in kinds_of(table, table.columns).items():
-            said = _quoted(columns.meaning(table.schema.columns[name]))
+            said = columns.meaning(table.schema.columns[name])
             if name not in fields:
-                statements.append(f"{alter} ADD COLUMN IF NOT EXISTS `{name}` {SQL_TYPES[kind]} OPTIONS(description={said})")
-            elif _quoted(fields[name].description or "") != said:
-                statements.append(f"{alter} ALTER COLUMN `{name}` SET OPTIONS(description={said})")
+                statements.append(f"{alter} ADD COLUMN IF NOT EXISTS `{name}` {SQL_TYPES[kind]}")
+            if name not in fields or fields[name].description != said:
+                statements.append(f"{alter} ALTER COLUMN `{name}` SET OPTIONS(description={_quoted(said)})")
         required = {name for name, column in table.schema.columns.items() if not column.nullable}
         # a column that became nullable, or left the schema and gets no value any more, must not go on refusing rows
         statements += [
