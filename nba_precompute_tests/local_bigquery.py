@@ -7,6 +7,7 @@ or says why it cannot.
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -196,6 +197,15 @@ def job_fails(reason: str) -> Fault:
     return answer
 
 
+def in_bigquerys_words(answer: bytes) -> bytes:
+    """The emulator's answer with BigQuery's words where it hands on those of its own storage: two transactions met."""
+    return re.sub(
+        rb"(Failed to commit[^\"]*|Transaction conflict[^\"]*)",
+        b"Transaction is aborted due to concurrent update against table. Transaction ID: any",
+        answer,
+    )
+
+
 class Handler(BaseHTTPRequestHandler):
     """One connection to the proxy."""
 
@@ -220,8 +230,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault is not None:
             fault(self.server, self, request)
         else:
-            status, body = self.server.forward(request, dict(self.headers))
-            self.answer(status, body)
+            self.answer(*self.server.forward(request, dict(self.headers)))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any
 
@@ -297,7 +306,7 @@ class Proxy(ThreadingHTTPServer):
         try:
             connection.request(request.method, request.path, request.body or None, kept)
             answer = connection.getresponse()
-            return answer.status, answer.read()
+            return answer.status, in_bigquerys_words(answer.read())
         finally:
             connection.close()
 

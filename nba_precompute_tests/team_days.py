@@ -60,11 +60,11 @@ def publish(
     table: Table = TABLE,
     source: str = "games",
     run_id: str = "run",
-) -> None:
-    """Publish the frames' days in one publication."""
+) -> pd.DataFrame:
+    """Publish the frames' days in one publication; the versions that they have from now on."""
     frame = pd.concat(frames) if frames else rows(MONDAY).head(0)
     days = days or sorted(set(frame["game_date"].dt.date))
-    warehouse.publish([publication(frame, *days, table=table)], run_id=run_id, source=source)
+    return warehouse.publish([publication(frame, *days, table=table)], run_id=run_id, source=source)
 
 
 def points(warehouse: Warehouse, table: Table = TABLE) -> dict[date, list[int]]:

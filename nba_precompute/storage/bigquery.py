@@ -159,7 +159,7 @@ class BigQueryWarehouse:
             known, replaced = self._before(publications)
             if known not in (None, source):
                 raise self._source_mismatch(known, source)
-            identity = _identity(run_id, source, published, replaced)
+            identity = _identity(self._place, run_id, source, published, replaced)
             staged = [
                 self._load(f"{identity}_{number}", publication.table, frame)
                 for number, (publication, frame) in enumerate(zip(publications, frames, strict=True))
@@ -331,11 +331,11 @@ class BigQueryWarehouse:
         alter = f"ALTER TABLE {self._name_of(table)}"
         statements = []
         for name, kind in kinds_of(table, table.columns).items():
-            said = _quoted(columns.meaning(table.schema.columns[name]))
+            said = columns.meaning(table.schema.columns[name])
             if name not in fields:
-                statements.append(f"{alter} ADD COLUMN IF NOT EXISTS `{name}` {SQL_TYPES[kind]} OPTIONS(description={said})")
-            elif _quoted(fields[name].description or "") != said:
-                statements.append(f"{alter} ALTER COLUMN `{name}` SET OPTIONS(description={said})")
+                statements.append(f"{alter} ADD COLUMN IF NOT EXISTS `{name}` {SQL_TYPES[kind]}")
+            if name not in fields or fields[name].description != said:
+                statements.append(f"{alter} ALTER COLUMN `{name}` SET OPTIONS(description={_quoted(said)})")
         required = {name for name, column in table.schema.columns.items() if not column.nullable}
         # a column that became nullable, or left the schema and gets no value any more, must not go on refusing rows
         statements += [
@@ -601,12 +601,12 @@ class BigQueryWarehouse:
         return WarehouseError(f"{words}. It is no matter of time: the request itself is refused{unchanged}.")
 
 
-def _identity(run_id: str, source: str, versions: pd.DataFrame, replaced: str) -> str:
-    """What a publication is known by: run, tables, days, contents, and the versions it replaces.
+def _identity(place: str, run_id: str, source: str, versions: pd.DataFrame, replaced: str) -> str:
+    """What a publication is known by: its place (ids are a project's), run, tables, days, contents, and the versions it replaces.
 
     Without the latter a run that publishes A, then B, then A again would have its third publication taken for the first.
     """
-    said = [run_id, source, replaced, *versions.drop(columns="published_at").astype(str).to_numpy().ravel()]
+    said = [place, run_id, source, replaced, *versions.drop(columns="published_at").astype(str).to_numpy().ravel()]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
