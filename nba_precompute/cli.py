@@ -496,6 +496,8 @@ def home_asked_for(raw: Path | None) -> Home:
 def announce(home: Home) -> None:
     """Say which home and which source the command uses."""
     console.print(f"Home    {home.folder}")
+    if home.bigquery is not None:
+        console.print(f"Tables  {home.bigquery}")
     if home.source_name != SIMULATED_LEAGUE:
         console.print(f"Source  {home.source_name} (Parquet folder)")
     elif home.league_folder.exists():

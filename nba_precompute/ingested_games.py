@@ -41,16 +41,20 @@ def is_ingested(home: Home) -> bool:
 def asset(home: Home, api: StatsApi, clock: Clock) -> dg.AssetsDefinition:
     """The asset; `api` is asked."""
 
-    @dg.asset(
+    @dg.multi_asset(
         name=NAME,
-        group_name="raw",
-        kinds={"parquet"},
+        specs=[
+            dg.AssetSpec(
+                NAME,
+                group_name="raw",
+                kinds={"parquet"},
+                description="Box scores, shots, schedule and birth dates of a game day from the NBA's statistics API, and what was "
+                "corrected in the week before. Make it before the tables, which read the files that it writes.",
+            )
+        ],
         partitions_def=game_days,
         backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=DAYS_A_RUN),
         pool=POOL,
-        output_required=False,
-        description="Box scores, shots, schedule and birth dates of a game day from the NBA's statistics API, and what was "
-        "corrected in the week before. Make it before the tables, which read the files that it writes.",
     )
     def ingested_games(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """The days of the run, season by season. Where games are missing the days that are complete are recorded, and the run fails."""
@@ -76,7 +80,7 @@ def asset(home: Home, api: StatsApi, clock: Clock) -> dg.AssetsDefinition:
                 metadata={"missing": dg.MetadataValue.md("\n".join(f"- {problem}" for problem in problems))},
                 allow_retries=False,
             )
-        return dg.MaterializeResult()
+        return dg.MaterializeResult(asset_key=NAME)
 
     return ingested_games
 
