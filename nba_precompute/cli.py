@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table as Grid
 from upath import UPath
 
-from nba_precompute import files, game_days, ingestion, report, validation
+from nba_precompute import files, game_days, ingested_games, ingestion, report, validation
 from nba_precompute.assets import CASCADE_TABLES, TABLES
 from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
 from nba_precompute.coverage import (
@@ -470,6 +470,7 @@ def ingest(
     if upkeep:
         write_published_schedule(home, published, yes)
     else:
+        ingested_games.record(home, folder, found)
         print_ingested(found)
         raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
 

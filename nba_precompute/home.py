@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nba_precompute.sources import RawDataError, Source
+from nba_precompute.sources import RawDataError, Source, layout
 from nba_precompute.sources.parquet_folder import parquet_folder
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import Warehouse, source_mismatch
@@ -95,10 +95,13 @@ class Home:
     @property
     def ingested_folder(self) -> Path:
         """Where `ingest` writes real games, unless told otherwise: the home's own source, but never the simulated league."""
-        if self.raw is not None:
-            return self.raw
-        known = self.warehouse.source()
-        return Path(known) if known not in (None, SIMULATED_LEAGUE) else self.folder / INGESTED_FOLDER
+        known = None if self.raw is not None else self.warehouse.source()
+        return Path(known) if known not in (None, SIMULATED_LEAGUE) else self.default_ingested_folder
+
+    @property
+    def default_ingested_folder(self) -> Path:
+        """The folder that was asked for, else the one within the home, whatever the warehouse remembers."""
+        return self.raw if self.raw is not None else self.folder / INGESTED_FOLDER
 
     @property
     def source_name(self) -> str:
@@ -109,7 +112,7 @@ class Home:
         if self.raw is not None:
             return str(self.raw.resolve())
         ingested = self.folder / INGESTED_FOLDER
-        return known or (str(ingested.resolve()) if ingested.is_dir() else SIMULATED_LEAGUE)
+        return known or (str(ingested.resolve()) if (ingested / layout.BOX_SCORES.name).exists() else SIMULATED_LEAGUE)
 
     def delete_warehouse(self) -> None:
         """Forget all tables and the source."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +41,9 @@ costs a daily run about 55 requests. An answer received later than this is settl
 
 FIRST_MONTH_OF_A_SEASON = 8
 """Finals have ended in July, preseason begins in October."""
+
+INGESTED_FILES = (layout.SCHEDULE, layout.PLAYERS, layout.SHOTS, layout.BOX_SCORES)
+"""What the API fills of the layout."""
 
 LOCK = ".ingesting.lock"
 
@@ -288,16 +291,18 @@ class _Reading:
 
     def box_scores(self) -> tuple[pd.DataFrame, list[MissingGame]]:
         """The rows of all games that can be right, and the others."""
-        rows, refused = [], []
+        rows: list[dict[str, object]] = []
+        refused = []
         for _, game in self.games.iterrows():
             question = stats_answers.ask_box_score(game["game_id"])
             parse = partial(stats_answers.box_score_of, game=game)
             try:
-                rows.append(self.answers.get(question, parse, _settled_after(game["game_date"])))
+                rows += self.answers.get(question, parse, _settled_after(game["game_date"]))
             except NotAsItShouldBe as wrong:
                 refused.append(MissingGame(game["game_date"].date(), f"{_named(game)} is refused: {wrong}"))
             self._count()
-        return _together(rows, layout.BOX_SCORES), refused
+        box_scores = pd.DataFrame(rows, columns=list(layout.BOX_SCORES.columns))
+        return box_scores.astype({"game_date": "datetime64[ns]", "starter": "boolean"}), refused
 
     def shots(self, box_scores: pd.DataFrame) -> pd.DataFrame:
         """The shots of the games whose box scores are right."""
@@ -310,7 +315,9 @@ class _Reading:
             parse = partial(stats_answers.shots_of, games=of_week)
             rows.append(self.answers.get(question, parse, _settled_after(first_day + WEEK - timedelta(days=1))))
             self._count()
-        return self._with_assists(_together(rows, layout.SHOTS), games) if rows else _together(rows, layout.SHOTS)
+        if not rows:
+            return raw_folder.as_stored(pd.DataFrame(columns=list(layout.SHOTS.columns)), layout.SHOTS)
+        return self._with_assists(pd.concat(rows, ignore_index=True), games)
 
     def _with_assists(self, shots: pd.DataFrame, games: pd.DataFrame) -> pd.DataFrame:
         """Shots with who was assisted, where play-by-play is asked for or was kept."""
@@ -344,12 +351,13 @@ class _Reading:
 
     def _count(self) -> None:
         self.done += 1
+        self.on_answer(self.done, max(self.done, self.expected))
+
+    @cached_property
+    def expected(self) -> int:
+        """How many answers there will be at least: players whose birth dates are asked for come on top."""
         weeks = self.games["game_date"].dt.to_period("W-SUN").nunique()
-        self.on_answer(self.done, max(self.done, len(self.games) * (1 + self.play_by_play) + weeks))
-
-
-def _together(rows: Sequence[pd.DataFrame], file: RawFile) -> pd.DataFrame:
-    return pd.concat(rows, ignore_index=True) if rows else raw_folder.as_stored(pd.DataFrame(columns=list(file.columns)), file)
+        return len(self.games) * (1 + self.play_by_play) + weeks
 
 
 def _settled_after(day: pd.Timestamp) -> Callable[[Answer], bool]:
