@@ -43,7 +43,7 @@ from nba_precompute.coverage import (
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.game_days import days_between, eligible_days
 from nba_precompute.history import TableOfRun, run_history
-from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance
+from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance, names_tables
 from nba_precompute.instance import (
     PROCESS_TAG,
     become_ui,
@@ -112,7 +112,8 @@ def main(at_interruption: list[Callable[[], None]]) -> int:
 raw_option = click.option(
     "--raw",
     type=click.Path(path_type=Path),
-    help="Folder of raw games (Parquet). Default: the home's own source, else the simulated league.",
+    help="Folder of raw games (Parquet), or a YAML file that names their tables in BigQuery. Default: the home's own source, else the "
+    "simulated league.",
 )
 start_option = click.option("--start", metavar="DATE", help="First day, e.g. 2021-10-19. Default: the source's first.")
 end_option = click.option("--end", metavar="DATE", help="Last day. Default: the source's last, never after today.")
@@ -155,8 +156,10 @@ def backfill(
     if mode == PRODUCTION and (home.source_name == SIMULATED_LEAGUE or (reset and raw is None)):
         raise click.ClickException(INVENTED)
     if reset:
-        if home.raw is not None and not home.raw.is_dir():
-            raise click.ClickException(f"{home.raw} is no folder, so nothing was reset.")
+        if home.raw is not None and not (home.raw.is_file() if names_tables(home.raw) else home.raw.is_dir()):
+            raise click.ClickException(
+                f"{home.raw} is no {'file' if names_tables(home.raw) else 'folder'}, so nothing was reset."
+            )
         home.delete_warehouse()  # first: it may refuse
         shutil.rmtree(home.folder / DAGSTER_FOLDER, ignore_errors=True)
     announce(home)
