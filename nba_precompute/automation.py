@@ -6,7 +6,7 @@ from dataclasses import replace
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from nba_precompute import daily_run, next_phase, refresh
+from nba_precompute import daily_run, ingested_games, next_phase, refresh
 from nba_precompute.game_days import Clock
 from nba_precompute.home import Home
 from nba_precompute.predictions import SERVED_PREDICTIONS
@@ -18,7 +18,8 @@ TICK_WAITS_SECONDS = 20.0
 
 def schedules(home: Home, clock: Clock) -> Sequence[dg.ScheduleDefinition]:
     """Every schedule."""
-    return [daily_run.schedule(_less_patient(home), clock)]
+    ingestion = [ingested_games.schedule(clock)] if ingested_games.is_ingested(home) else []
+    return [daily_run.schedule(_less_patient(home), clock), *ingestion]
 
 
 def sensors(home: Home, clock: Clock, webhook: str | None) -> Sequence[dg.SensorDefinition]:

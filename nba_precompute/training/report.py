@@ -32,8 +32,8 @@ Mean absolute error {{ "%.3f" | format(headline.mae) }} points on the {{ "{:,}".
 | {{ split[name].last_day }} | {{ used_for }} |
 {% endfor %}
 An error is prediction minus points. Every predictor is measured on the same rows; *better* is by how much its mean absolute error is
-below the best baseline's. Groups by minutes and starters are known only after the game. The model is fitted to the absolute error, which
-the median makes least: high games pull the mean above it, so its bias is below zero.
+below the best baseline's. Groups by minutes and starters are known only after the game. The model is fitted to the absolute error,
+which the median makes least: high games pull the mean above it, so its bias is below zero.
 {% for title, column, table in tables %}
 ## {{ title }}
 
