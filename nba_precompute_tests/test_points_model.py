@@ -12,6 +12,7 @@ from nba_precompute import predictions
 from nba_precompute.tables.ml_feature_store_v2 import FEATURES
 from nba_precompute.training import TrainingError, evaluation, model, report
 from nba_precompute.training import train as training
+from nba_precompute.training.ablation import FAMILIES, Worth, ablation, mean_by_day
 from nba_precompute.training.export import TrainingSet, export
 from nba_precompute.training.train import TEST, TRAIN, VALIDATION, split
 from nba_precompute_tests.processes import command_line
@@ -174,6 +175,35 @@ def test_the_same_rows_give_the_same_file(training_set, trained):
     again = training.train(training_set)
     assert again.model.content == trained.model.content
     assert again.report == trained.report
+
+
+# --------------------------------------------------------------------------------------------------------- the families
+
+
+def test_every_feature_is_of_one_family():
+    assert sorted(name for family in FAMILIES.values() for name in family) == sorted(FEATURES)
+
+
+def test_a_difference_counts_by_whole_days_as_worked_by_hand():
+    days = pd.Series(pd.to_datetime(["2024-01-15"] * 2 + ["2024-01-16"] * 2))
+    mean, margin = mean_by_day(pd.Series([1.0, 3.0, 5.0, 7.0]), days)
+    # the days' sums of differences from the mean, 4, are -4 and +4: sqrt((16 + 16) * 2 / 1) / 4
+    assert (mean, margin) == (4.0, 2.0)
+    assert Worth("pace", [], 4.6, 0.05, 0.02, 1.0).in_words == "adds"
+    assert Worth("pace", [], 4.6, 0.04, 0.02, 1.0).in_words == "adds nothing"
+
+
+def test_form_adds_and_a_family_that_is_noise_adds_nothing(training_set, monkeypatch):
+    noise = pd.Series(np.random.default_rng(0).random(len(training_set.rows)))
+    rows = training_set.rows.assign(usage_spike_score=noise, vegas_points_line=np.nan)
+    monkeypatch.setattr(
+        "nba_precompute.training.ablation.FAMILIES", {name: FAMILIES[name] for name in ("usage", "form", "lines")}
+    )
+    error, found = ablation(TrainingSet(rows, training_set.features, training_set.manifest))
+    assert found[0].family == "form"
+    said = {worth.family: worth.in_words for worth in found}
+    assert said == {"form": "adds", "usage": "adds nothing", "lines": "adds nothing"}
+    assert found[0].mae - error == pytest.approx(found[0].cost)
 
 
 # --------------------------------------------------------------------------------------------------------- the file
