@@ -214,7 +214,7 @@ def materialize_predictions(context: dg.AssetExecutionContext, home: Home, place
     """Publish the predictions of the run's days; days that were served keep theirs. Fails naming the days without features."""
     model = model_in_use(home, place)
     slates = slates_of(home, run_days(context), model, now_in_new_york())
-    made = predicted(slates, model)
+    made = predicted(slates, model) if slates.days else POINTS_PREDICTIONS.no_rows()
     if slates.days:
         publish(home, slates, made, context.run.run_id)
     served = home.warehouse.read(POINTS_PREDICTIONS, min(slates.served), max(slates.served)) if slates.served else made.head(0)
