@@ -426,7 +426,7 @@ def train(start: str | None, end: str | None, out: UPath | None, dry_run: bool, 
     console.print(f"Wrote {', '.join(map(str, written))}.", soft_wrap=True)
     if out is None:
         with instance_of(home) as instance:
-            predictions.record_model(instance, trained.report)
+            predictions.record_model(instance, trained)
     raise click.exceptions.Exit(0 if training.beats_best_baseline(trained.report) else SOMETHING_MISSING)
 
 
