@@ -148,6 +148,8 @@ def ingest(
         box_scores, refused = reading.box_scores()
         found.missing += refused
         shots = reading.shots(box_scores)
+        charted = set(shots["game_id"])
+        shots = shots[~shots["game_id"].isin(_games_of_which_more_is_known(folder, shots))]
         players = reading.birth_dates(sorted(set(box_scores["player_id"])))
         write_schedule(folder, season, games)
         if len(players):
@@ -159,9 +161,11 @@ def ingest(
     found.days = sorted({day.date() for day in box_scores["game_date"].unique()})
     found.new_days = sorted(set(found.days) - before)
     found.corrected_days = sorted(corrected - set(found.new_days))
-    charted = reading.games[reading.games["game_id"].str[2].isin(SHOT_CHART_TYPES)]
-    charted = charted[charted["game_id"].isin(box_scores["game_id"]) & ~charted["game_id"].isin(shots["game_id"])]
-    found.without_shots = [_named(game) for _, game in charted.iterrows()]
+    in_statistics = reading.games["game_id"].str[2].isin(SHOT_CHART_TYPES) & reading.games["game_id"].isin(
+        box_scores["game_id"]
+    )
+    without = reading.games[in_statistics & ~reading.games["game_id"].isin(charted)]
+    found.without_shots = [_named(game) for _, game in without.iterrows()]
     return found
 
 
@@ -369,6 +373,22 @@ def _days_of_games(folder: Path, rows: pd.DataFrame) -> set[date]:
     days = sorted(rows["game_date"].unique())
     stored = raw_folder.read(folder, layout.BOX_SCORES, "game_date", [day.date() for day in days])
     return {day.date() for day in stored["game_date"].unique()}
+
+
+def _games_of_which_more_is_known(folder: Path, shots: pd.DataFrame) -> set[str]:
+    """Games whose shots are those that the folder has, which also says who assisted: nobody asked for play-by-play now."""
+    stored = raw_folder.read(folder, layout.SHOTS, "game_id", sorted(shots["game_id"].unique()))
+    told = shots.groupby("game_id")["assisted"].agg("count")
+    told_before = stored.groupby("game_id")["assisted"].agg("count")
+    candidates = set(told.index[told == 0]) & set(told_before.index[told_before > 0])
+    columns = [column for column in layout.SHOTS.columns if column != "assisted"]
+    before, after = (_by_game(rows, columns, candidates) for rows in (stored, raw_folder.as_stored(shots, layout.SHOTS)))
+    return {game for game in candidates if before[game].equals(after[game])}
+
+
+def _by_game(rows: pd.DataFrame, columns: list[str], games: set[str]) -> dict[str, pd.DataFrame]:
+    of_games = rows.loc[rows["game_id"].isin(games), columns].sort_values(columns)
+    return {str(game): of_game.reset_index(drop=True) for game, of_game in of_games.groupby("game_id")}
 
 
 def _replace_games(folder: Path, file: RawFile, rows: pd.DataFrame) -> set[date]:
