@@ -160,6 +160,18 @@ def test_other_games_and_columns_of_a_folder_stay(league, api, tmp_path):
     assert pq.read_schema(tmp_path / "player_box_scores.parquet").field("fgm").type == "int16"
 
 
+def test_a_game_that_is_the_same_keeps_what_other_columns_say_of_it(league, api, tmp_path):
+    ingest_all(tmp_path, api)
+    for file in RAW:
+        pd.read_parquet(tmp_path / file.name).assign(seen="here").to_parquet(tmp_path / file.name)
+    league.box_scores.loc[league.box_scores["player_id"] == 300, "reb"] += 1
+    league.schedule.loc[2, "start_utc"] += pd.Timedelta(hours=1)
+    ingest_all(tmp_path, api)
+    for file, changed_games in [(layout.BOX_SCORES, {THIRD}), (layout.SHOTS, set()), (layout.SCHEDULE, {THIRD})]:
+        rows = stored(tmp_path, file)
+        assert set(rows.loc[rows["seen"].isna(), "game_id"]) == changed_games
+
+
 def test_an_empty_day_writes_no_box_score_and_is_complete(api, server, tmp_path):
     found = ingest(tmp_path, api, SEASON, date(2024, 10, 20), date(2024, 10, 21), MORNING_AFTER)
     assert (found.games, found.new_days, found.is_complete) == (0, [], True)
