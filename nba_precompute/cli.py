@@ -79,7 +79,7 @@ PREDICTIONS_SHOWN = 10
 """Of a day, the highest; `predict --json` prints all."""
 
 DAYS_NAMED = 12
-"""Missing days of a table that the terminal names; `status --json` names all."""
+"""Missing days of a table, or missing games, that the terminal names; `status --json` names all days."""
 
 REASONS_NAMED = 5
 """Reasons for a day that the terminal names."""
@@ -482,7 +482,7 @@ def simulate(out: UPath | None) -> None:
 
 
 @cli.command()
-@click.option("--season", metavar="YEARS", help="All games of a season that are over, e.g. 2024-25.")
+@click.option("--season", metavar="YEARS", help="All games of a season up to yesterday, e.g. 2024-25.")
 @click.option("--date", "day", metavar="DATE", help="The games of a day, and what was corrected in the week before.")
 @click.option(
     "--schedule", "upkeep", is_flag=True, help="The published schedule of --season (default: today's), and the calendar."
@@ -532,7 +532,7 @@ def ingest(
         if upkeep:
             published = ingestion.published_schedule(folder, api, season or ingestion.season_name(today))
         else:
-            task = progress.add_task("", total=None)
+            task = progress.add_task("", total=1)
             found = ingestion.ingest(
                 folder,
                 api,
@@ -629,7 +629,7 @@ def tables_named(names: str | None) -> list[Table]:
 def days_to_ingest(season: str | None, day: str | None, today: date) -> tuple[str, date, date]:
     """The season, and its first and last day to ingest."""
     if season is not None:
-        return season, date.min, today
+        return season, date.min, today - timedelta(days=1)  # today's games are not missing while they are played
     last = parse_day("--date", str(day))
     return ingestion.season_name(last), last - ingestion.CORRECTION_DAYS, last
 
@@ -672,8 +672,10 @@ def print_ingested(found: ingestion.Ingested) -> None:
         console.print(f"{game} is postponed and has no new date", markup=False)
     for game in found.without_shots:
         console.print(f"{game} has no shot chart: its zones stay empty until it comes", markup=False)
-    for missing in found.missing:
+    for missing in found.missing[:DAYS_NAMED]:
         errors.print(f"[red]Missing:[/red] {escape(missing.why)}")
+    if len(found.missing) > DAYS_NAMED:
+        errors.print(f"and {len(found.missing) - DAYS_NAMED} more games")
     if not found.is_complete:
         errors.print("What the folder had of these games stays. Run the same command again later.")
 
