@@ -308,8 +308,14 @@ def rename(document, name):
             "gameDates is not as it was",
         ),
         ("commonplayerinfo", lambda parameters, document: drop_header(document, "BIRTHDATE"), "BIRTHDATE is not as it was"),
+        ("shotchartdetail", lambda parameters, document: document["resultSets"][0]["headers"].pop(), "8 columns passed"),
+        (
+            "scheduleleaguev2",
+            lambda parameters, document: document["leagueSchedule"]["gameDates"][1]["games"][0].update(gameDateEst="tomorrow"),
+            "for the schedule of 2024-25 in another shape",
+        ),
     ],
-    ids=["header of a result set", "a statistic", "the box score", "the schedule", "the birth date"],
+    ids=["header of a result set", "a statistic", "the box score", "the schedule", "the birth date", "a header less", "a date"],
 )
 def test_a_renamed_header_is_refused_with_its_name_and_nothing_is_written(endpoint, change, words, league, api, tmp_path):
     changed(league, endpoint, change)
