@@ -632,6 +632,7 @@ def test_the_command_writes_into_the_home_and_the_home_then_uses_it(server, home
     done = command_line(home, "ingest", "--date", "2024-10-22", "--url", server.url, "--pause", "0")
     assert done.exit_code == 0, done.err
     assert "2 games read: 1 days new, 0 corrected." in done.out
+    assert "The source of" not in done.out
     assert stored(home / "raw", layout.BOX_SCORES)["game_id"].nunique() == 2
     status = command_line(home, "status", "--json")
     assert json.loads(status.out)["source"] == str(home / "raw")
@@ -639,8 +640,10 @@ def test_the_command_writes_into_the_home_and_the_home_then_uses_it(server, home
 
 def test_the_command_names_what_is_missing_and_ends_with_exit_code_1(server, home):
     server.league.status_texts[SECOND] = "Half"
-    done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0")
+    done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0", "--raw", "elsewhere")
     assert done.exit_code == 1
+    assert "is another (simulated league)" in done.out
+    assert "nba-precompute backfill --raw elsewhere" in done.out
     assert f"Missing: 2024-10-22: game {SECOND}, MIN at LAL, is not final" in done.err
 
 
