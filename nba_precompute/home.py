@@ -41,12 +41,14 @@ DAMAGED = ("file is not a database", "malformed")
 class Home:
     """One folder, one source, one history. `raw` is the folder of raw games that was asked for, None where nothing was said.
 
-    `wait_limit_seconds` is how long to wait for whoever holds the warehouse.
+    `wait_limit_seconds` is how long to wait for whoever holds the warehouse. `postgres` is the address of the database that has the
+    history of several machines; None where the folder has it.
     """
 
     folder: Path = DEFAULT_FOLDER
     raw: Path | None = None
     wait_limit_seconds: float = WAIT_LIMIT_SECONDS
+    postgres: str | None = None
 
     @property
     def warehouse(self) -> Warehouse:
