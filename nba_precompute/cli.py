@@ -21,11 +21,11 @@ import pandas as pd
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 from upath import UPath
 
-from nba_precompute import files, game_days, report, validation
+from nba_precompute import files, game_days, ingestion, report, validation
 from nba_precompute.assets import CASCADE_TABLES, TABLES
 from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
 from nba_precompute.coverage import (
@@ -59,6 +59,7 @@ from nba_precompute.production import BACKFILL, INVENTED, PRODUCTION, uncaptured
 from nba_precompute.quality import ERROR, Result, either_way
 from nba_precompute.sources import RawDataError, Source
 from nba_precompute.sources.simulated import write_simulated_league
+from nba_precompute.sources.stats_api import PAUSE_SECONDS, StatsApi
 from nba_precompute.storage import SourceMismatch, WarehouseError
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import FEATURE_VERSION
@@ -407,6 +408,60 @@ def simulate(out: UPath | None) -> None:
 
 
 @cli.command()
+@click.option("--season", metavar="YEARS", help="All games of a season that are over, e.g. 2024-25.")
+@click.option("--date", "day", metavar="DATE", help="The games of a day, and what was corrected in the week before.")
+@click.option(
+    "--raw", type=click.Path(path_type=Path), help="Folder to write. Default: the home's own source, else `raw` in the home."
+)
+@click.option("--play-by-play", is_flag=True, help="Also who assisted: one more request a game.")
+@click.option("--offline", is_flag=True, help="Only read again the answers that were kept.")
+@click.option("--pause", type=float, default=PAUSE_SECONDS, show_default=True, help="Seconds from one request to the next.")
+@click.option("--url", metavar="URL", help="Another server's address, with {endpoint} in it. Default: the NBA's own.")
+def ingest(
+    season: str | None,
+    day: str | None,
+    raw: Path | None,
+    play_by_play: bool,
+    offline: bool,
+    pause: float,
+    url: str | None,
+) -> None:
+    """Real games from the NBA's statistics API into a folder of raw games. Safe to interrupt and run again: it goes on."""
+    if (season is None) == (day is None):
+        raise click.UsageError("say what to ingest: --season YEARS or --date DATE.")
+    folder = home_asked_for(raw).ingested_folder
+    console.print(f"Folder  {folder}")
+    today = game_days.today_in_new_york()
+    if day is not None:
+        last = parse_day("--date", day)
+        first, season = last - ingestion.CORRECTION_DAYS, ingestion.season_name(last)
+    else:
+        first, last = date.min, today
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} answers"),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+        task = progress.add_task(str(season), total=None)
+        api = None if offline else StatsApi(url, pause, say=lambda words: progress.console.print(words, markup=False))
+        found = ingestion.ingest(
+            folder,
+            api,
+            str(season),
+            first,
+            last,
+            today,
+            play_by_play,
+            on_answer=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    print_ingested(found)
+    raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
+
+
+@cli.command()
 @raw_option
 @click.option("--port", type=int, default=3000, show_default=True)
 def ui(raw: Path | None, port: int) -> None:
@@ -490,6 +545,21 @@ def tables_named(names: str | None) -> list[Table]:
         known = ", ".join(table.name for table in TABLES)
         raise click.BadParameter(f"no table {', '.join(sorted(unknown))}; there are {known}.", param_hint="--tables")
     return [table for table in TABLES if table.name in wanted]
+
+
+def print_ingested(found: ingestion.Ingested) -> None:
+    """What was read and changed, and what is missing, each game named."""
+    console.print(f"{found.games} games read: {len(found.new_days)} days new, {len(found.corrected_days)} corrected.")
+    if found.corrected_days:
+        console.print(f"Corrected: {', '.join(map(str, found.corrected_days))}")
+    for game in found.postponed:
+        console.print(f"{game} is postponed and has no new date", markup=False)
+    for game in found.without_shots:
+        console.print(f"{game} has no shot chart: its zones stay empty until it comes", markup=False)
+    for game in [*found.not_final, *found.refused]:
+        errors.print(f"[red]Missing:[/red] {escape(game)}")
+    if not found.is_complete:
+        errors.print("What the folder had of these games stays. Run the same command again later.")
 
 
 def make_days(

@@ -23,6 +23,9 @@ SIMULATED_LEAGUE = "simulated league"
 """The name under which a home remembers that its games are invented."""
 
 
+INGESTED_FOLDER = "raw"
+"""Real games within the home, where `ingest` has written them."""
+
 DAGSTER_FOLDER = "dagster"
 """Dagster's storage within the home, as `dagster.yaml` names it."""
 
@@ -61,12 +64,23 @@ class Home:
         return self.folder / "simulated"
 
     @property
+    def ingested_folder(self) -> Path:
+        """Where `ingest` writes real games, unless told otherwise: the home's own source, but never the simulated league."""
+        if self.raw is not None:
+            return self.raw
+        known = self.warehouse.source()
+        return Path(known) if known not in (None, SIMULATED_LEAGUE) else self.folder / INGESTED_FOLDER
+
+    @property
     def source_name(self) -> str:
-        """What was asked for, else what the warehouse remembers, else the simulated league."""
+        """What was asked for, else what the warehouse remembers, else the real games that were ingested, else the simulated league."""
         return self._source_beside(self.warehouse.source())
 
     def _source_beside(self, known: str | None) -> str:
-        return str(self.raw.resolve()) if self.raw is not None else known or SIMULATED_LEAGUE
+        if self.raw is not None:
+            return str(self.raw.resolve())
+        ingested = self.folder / INGESTED_FOLDER
+        return known or (str(ingested.resolve()) if ingested.is_dir() else SIMULATED_LEAGUE)
 
     def delete_warehouse(self) -> None:
         """Forget all tables and the source."""

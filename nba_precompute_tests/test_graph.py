@@ -132,7 +132,8 @@ ROOMS = {
     "quality": {"quality", "past_games", "storage.content_hash", "tables"},
     "tables": {"tables.columns", "tables.windows"},
     "storage": {"storage", "tables.columns"},
-    "sources": {"sources", "game_days"},
+    "sources": {"sources", "game_days", "files"},
+    "files": set(),
     "game_days": set(),
 }
 """What a room may import of the package; `tables` may be imported by all that stand above."""

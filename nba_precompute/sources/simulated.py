@@ -16,11 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nba_precompute.game_days import SEASONS, Season
-from nba_precompute.sources import layout
+from nba_precompute.sources import layout, raw_folder
 
 SEED = 20211019
 
@@ -158,29 +156,14 @@ def _write_files(folder: Path, seasons: Sequence[Season], rng: np.random.Generat
     props = _props(seasons[-LINES_TO_SEASONS_FROM_LAST:], schedule, box, rng)
     seen = np.unique(box["player_id"])
     known = np.isin(players.ids, seen)
-    _write(folder, layout.SCHEDULE, schedule)
-    _write(folder, layout.BOX_SCORES, box)
-    _write(folder, layout.SHOTS, pd.concat(shots, ignore_index=True))
-    _write(folder, layout.LINES, lines)
-    _write(folder, layout.PROPS, props)
-    _write(folder, layout.INJURIES, pd.concat(news, ignore_index=True), covered)
-    _write(folder, layout.PLAYERS, pd.DataFrame({"player_id": players.ids[known], "birth_date": players.birth_dates[known]}))
-
-
-ARROW_TYPES = {
-    layout.WORDS: pa.string(),
-    layout.WHOLE: pa.int32(),
-    layout.MEASURED: pa.float32(),
-    layout.YES_NO: pa.bool_(),
-    layout.DATE: pa.date32(),
-    layout.TIME: pa.timestamp("us", tz="UTC"),
-}
-
-
-def _write(folder: Path, file: layout.RawFile, rows: pd.DataFrame, metadata: dict[str, str] | None = None) -> None:
-    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in file.columns.items()], metadata=metadata)
-    table = pa.Table.from_pandas(rows[list(file.columns)], schema=schema, preserve_index=False)
-    pq.write_table(table.replace_schema_metadata(metadata), folder / file.name, compression="zstd", row_group_size=131_072)
+    raw_folder.write(folder, layout.SCHEDULE, schedule)
+    raw_folder.write(folder, layout.BOX_SCORES, box)
+    raw_folder.write(folder, layout.SHOTS, pd.concat(shots, ignore_index=True))
+    raw_folder.write(folder, layout.LINES, lines)
+    raw_folder.write(folder, layout.PROPS, props)
+    raw_folder.write(folder, layout.INJURIES, pd.concat(news, ignore_index=True), covered)
+    born = pd.DataFrame({"player_id": players.ids[known], "birth_date": players.birth_dates[known]})
+    raw_folder.write(folder, layout.PLAYERS, born)
 
 
 def _draft_players(seasons: int, first_day: date, rng: np.random.Generator) -> Players:

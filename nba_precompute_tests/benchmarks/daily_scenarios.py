@@ -2,9 +2,9 @@
 
 `uv run python -m nba_precompute_tests.benchmarks.daily_scenarios [--raw DIR]` prints of each scenario the ticks of the schedule, the
 runs that they asked for, what the webhook was told and how it ended, and ends with exit code 1 where a day is not complete, not what
-a backfill of the finished games makes, or there twice. The runs are made in this process; with `--live` one more day is made
+a backfill of the finished games makes, or there twice. The runs are made in this process; with `--live` two more days are made
 by `dagster dev`, schedule and sensor turned on, whose clock runs and is set to that day: for that, it must be between 06:15 and
-midnight in New York.
+midnight in New York. On the second, two backfills of the UI are launched at the same time.
 """
 
 import argparse
@@ -22,14 +22,18 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.tags import BACKFILL_ID_TAG
 from rich.console import Console
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.coverage import THERE
-from nba_precompute.daily_run import SCHEDULE
+from nba_precompute.daily_run import RUN_KEY_TAG, SCHEDULE
 from nba_precompute.game_days import NEW_YORK, SEASONS, days_of, game_days, season_of
 from nba_precompute.home import DAGSTER_FOLDER
 from nba_precompute.next_phase import SENSOR
+from nba_precompute.refresh import STILL_RUNNING
+from nba_precompute.tables.columns import Table
+from nba_precompute_tests.benchmarks.running_instance import launch
 from nba_precompute_tests.conftest import REAL_DATA
 from nba_precompute_tests.replay import Change, Receiver, Replay, Tick, at, moved, receiver, without_games
 
@@ -40,6 +44,9 @@ SEASON_BEFORE = "2023-24"
 
 Moment = tuple[datetime, Change | None]
 """From when on the raw files are otherwise than they will be in the end; None: as they will be, of all days so far."""
+
+Wanted = tuple[Sequence[Table], date, date]
+"""Tables and days that a backfill of the UI is to make."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,14 @@ SCENARIOS = [
 ]
 
 
-LIVE = day("2025-04-02")
-"""A captured day of 2024-25 that no scenario plays."""
+LIVE, LIVE_AND_CROWDED = day("2025-04-02"), day("2025-04-08")
+"""Captured days of 2024-25 that no scenario plays."""
+
+CROWD = [
+    (SUMMARY_TABLES, day("2024-10-22"), day("2025-03-16")),
+    (CASCADE_TABLES, day("2023-11-07"), day("2024-06-17")),
+]
+"""What two people make again from the UI at the same time: days that the daily run does not make, so it does not wait for them."""
 
 
 def play(replay: Replay, hook: Receiver, scenario: Scenario) -> list[str]:
@@ -240,9 +253,10 @@ defs = build_definitions(
 """What `dagster dev` loads: the home, with a clock that runs and is set to another day."""
 
 
-def live(replay: Replay, hook: Receiver, morning: date, folder: Path) -> list[str]:
-    """Make a day through `dagster dev`, its daemon and its workers; returns what is wrong afterwards."""
-    console.print(f"\n[bold]{morning}, live: dagster dev, schedule and sensor turned on[/bold]")
+def live(replay: Replay, hook: Receiver, morning: date, folder: Path, crowd: Sequence[Wanted] = ()) -> list[str]:
+    """Make a day through `dagster dev`, its daemon and its workers, beside backfills of the UI; returns what is wrong afterwards."""
+    beside = f", {len(crowd)} backfills of the UI at once" if crowd else ""
+    console.print(f"\n[bold]{morning}, live: dagster dev, schedule and sensor turned on{beside}[/bold]")
     filled = max(earlier for earlier in days_of(game_days) if earlier < morning)
     replay.morning_of(filled)
     replay.backfill(season_of(filled).first_game, filled)
@@ -269,8 +283,11 @@ def live(replay: Replay, hook: Receiver, morning: date, folder: Path) -> list[st
     try:
         turn_on(environment, file)
         console.print(f"  turned on after {time.monotonic() - started:.0f} s")
+        backfills = [launch(f"http://127.0.0.1:{port}", *wanted) for wanted in crowd]
         limit = started + 20 * 60
-        while not hook.told and time.monotonic() < limit and process.poll() is None:
+        while not (hook.told and all(has_ended(replay, backfill) for backfill in backfills)):
+            if time.monotonic() > limit or process.poll() is not None:
+                return [f"it does not end: {(folder / 'said').read_text()[-2000:]}"]
             time.sleep(1)
         time.sleep(90)  # another look of the sensor, and a tick of the schedule: nothing more must come of them
     finally:
@@ -283,9 +300,8 @@ def live(replay: Replay, hook: Receiver, morning: date, folder: Path) -> list[st
     for record in reversed(runs):
         run = record.dagster_run
         took = (record.end_time or 0) - record.create_timestamp.timestamp()
-        console.print(
-            f"  run {run.run_id[:8]} {run.tags['dagster/run_key'][:-17]}: {run.status.value}, {took:.0f} s after it was asked for"
-        )
+        whose = run.tags.get(RUN_KEY_TAG, "")[:-17] or f"backfill {run.tags.get(BACKFILL_ID_TAG)}"
+        console.print(f"  run {run.run_id[:8]} {whose}: {run.status.value}, {took:.0f} s after it was asked for")
     states = {state.instigator_name: state for state in replay.instance.all_instigator_state()}
     for name in (SCHEDULE, SENSOR):
         for tick in reversed(replay.instance.get_ticks(states[name].instigator_origin_id, states[name].selector_id)):
@@ -299,9 +315,18 @@ def live(replay: Replay, hook: Receiver, morning: date, folder: Path) -> list[st
         for record in runs
         if record.dagster_run.status is not dg.DagsterRunStatus.SUCCESS
     ]
-    if len(runs) != 2 or len(hook.told) != 1:
-        wrong.append(f"{len(runs)} runs and {len(hook.told)} messages instead of two and one")
+    asked_for = [record for record in runs if RUN_KEY_TAG in record.dagster_run.tags]
+    if len(asked_for) != 2 or len(hook.told) != 1:
+        wrong.append(f"{len(asked_for)} runs and {len(hook.told)} messages instead of two and one")
+    if {record.dagster_run.tags.get(BACKFILL_ID_TAG) for record in runs} - {None} != set(backfills):
+        wrong.append("a backfill was not made")
     return wrong
+
+
+def has_ended(replay: Replay, backfill: str) -> bool:
+    """Whether a backfill of the UI is over, well or not."""
+    known = replay.instance.get_backfill(backfill)
+    return known is not None and known.status not in STILL_RUNNING
 
 
 def turn_on(environment: dict[str, str], file: Path) -> None:
@@ -332,6 +357,7 @@ def main() -> None:
         wrong = {scenario.name: play(replay, hook, scenario) for scenario in SCENARIOS}
         if asked.live:
             wrong["live"] = live(replay, hook, LIVE, Path(folder))
+            wrong["live and crowded"] = live(replay, hook, LIVE_AND_CROWDED, Path(folder), CROWD)
         finished.morning_of(day("2025-11-08"))
         for start, end in (("2024-10-22", "2025-03-09"), ("2025-10-21", "2025-11-06")):
             finished.backfill(day(start), day(end))

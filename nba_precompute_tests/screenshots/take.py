@@ -26,63 +26,62 @@ COLORS = 256
 """The UI has few; with a palette a picture is half as large."""
 
 
+def drawn(page: Page, address: str, width: int, height: int, *words: str) -> None:
+    """Open a page of the UI in a window of that size, and wait until it shows the words and is drawn."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(address)
+    for shown in words:
+        page.get_by_text(shown).first.wait_for()
+    page.wait_for_timeout(DRAWN_MS)
+
+
+def right_of_menu(page: Page, y: float, width: int, height: int) -> bytes:
+    """A picture of a part of the page, without the menu on the left."""
+    return page.screenshot(clip={"x": 240, "y": y, "width": width, "height": height})
+
+
 def graph(page: Page, url: str) -> bytes:
     """Everything that the feature row is made from."""
-    page.set_viewport_size({"width": 2200, "height": 1900})
-    page.goto(f"{url}/assets/ml_feature_store_v2?view=lineage&lineageScope=upstream&lineageDepth=5")
-    page.get_by_text("raw_box_scores").first.wait_for()
-    page.wait_for_timeout(DRAWN_MS)
+    address = f"{url}/assets/ml_feature_store_v2?view=lineage&lineageScope=upstream&lineageDepth=5"
+    drawn(page, address, 2200, 1900, "raw_box_scores")
     return page.screenshot(clip={"x": 480, "y": 165, "width": 1480, "height": 1700})
 
 
 def asset(page: Page, url: str) -> bytes:
     """What a person sees first of the feature table."""
-    page.set_viewport_size({"width": 1400, "height": 800})
-    page.goto(f"{url}/assets/ml_feature_store_v2")
-    page.get_by_text("Which days are missing?").wait_for()
-    page.get_by_text("Latest check results").wait_for()
-    page.wait_for_timeout(DRAWN_MS)
-    return page.screenshot(clip={"x": 240, "y": 0, "width": 1160, "height": 640})
+    drawn(page, f"{url}/assets/ml_feature_store_v2", 1400, 800, "Which days are missing?", "Latest check results")
+    return right_of_menu(page, 0, 1160, 640)
 
 
 def partitions(page: Page, url: str) -> bytes:
     """The days of the feature table, and what is recorded of one."""
-    page.set_viewport_size({"width": 1400, "height": 800})
-    page.goto(f"{url}/assets/ml_feature_store_v2?view=partitions&partition=2026-01-02")
-    page.get_by_text("Partitions Selected").wait_for()
-    page.wait_for_timeout(DRAWN_MS)
-    return page.screenshot(clip={"x": 240, "y": 0, "width": 1160, "height": 800})
+    address = f"{url}/assets/ml_feature_store_v2?view=partitions&partition=2026-01-02"
+    drawn(page, address, 1400, 800, "Partitions Selected")
+    return right_of_menu(page, 0, 1160, 800)
 
 
 def plots(page: Page, url: str) -> bytes:
     """The numbers of each day of the factors."""
-    page.set_viewport_size({"width": 1400, "height": 5200})
-    page.goto(f"{url}/assets/player_composite_factors")
+    drawn(page, f"{url}/assets/player_composite_factors", 1400, 5200, "Plots")
     page.get_by_text("Plots", exact=True).last.click()
-    last = page.get_by_text("worst_null_rate", exact=True)
-    last.wait_for()
+    page.get_by_text("worst_null_rate", exact=True).wait_for()
     page.wait_for_timeout(DRAWN_MS)
     first = page.get_by_text("dagster/partition_row_count", exact=True).first.bounding_box()
     assert first is not None
-    return page.screenshot(clip={"x": 240, "y": first["y"] - 70, "width": 860, "height": 900})
+    return right_of_menu(page, first["y"] - 70, 860, 900)
 
 
 def checks(page: Page, url: str) -> bytes:
     """Every rule over the whole warehouse."""
-    page.set_viewport_size({"width": 1400, "height": 1000})
-    page.goto(f"{url}/assets/coverage?view=checks&checkDetail=coverage")
-    page.get_by_text("Evaluation result").wait_for()
-    page.wait_for_timeout(DRAWN_MS)
-    return page.screenshot(clip={"x": 240, "y": 0, "width": 1160, "height": 800})
+    drawn(page, f"{url}/assets/coverage?view=checks&checkDetail=coverage", 1400, 1000, "Evaluation result")
+    return right_of_menu(page, 0, 1160, 800)
 
 
 def heatmap(page: Page, url: str) -> bytes:
     """The calendar on the check of coverage."""
-    page.set_viewport_size({"width": 1500, "height": 1200})
-    page.goto(f"{url}/assets/coverage?view=checks&checkDetail=coverage")
+    drawn(page, f"{url}/assets/coverage?view=checks&checkDetail=coverage", 1500, 1200, "[Show Markdown]")
     page.get_by_text("[Show Markdown]").first.click()
-    picture = page.get_by_role("dialog").locator("img")
-    picture.wait_for()
+    page.get_by_role("dialog").locator("img").wait_for()
     page.wait_for_timeout(DRAWN_MS)
     return page.get_by_role("dialog").screenshot()
 

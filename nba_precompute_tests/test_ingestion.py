@@ -1,0 +1,621 @@
+"""Real games in: nba_api's client against a server on loopback that answers as the NBA's statistics API does."""
+
+import gzip
+import json
+import time
+from datetime import UTC, date, datetime
+from functools import partial
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from filelock import FileLock
+
+from nba_precompute.ingestion import LOCK, ingest
+from nba_precompute.sources import RawDataError, layout, raw_folder
+from nba_precompute.sources.parquet_folder import ParquetFolder
+from nba_precompute.sources.stats_answers import NotAsItShouldBe, ask_schedule, games_of, minutes_of
+from nba_precompute.sources.stats_api import ATTEMPTS, RESPONSES, Answer, StatsApi, StatsApiError
+from nba_precompute_tests.conftest import REAL_DATA, box_row, needs_real_data, schedule_row, shot_rows
+from nba_precompute_tests.processes import command_line
+from nba_precompute_tests.stats_server import League, birth_date, league_of, serving
+
+SEASON = "2024-25"
+FIRST, SECOND, THIRD = "0022400001", "0022400002", "0022400010"
+OPENING, NEXT_DAY = date(2024, 10, 22), date(2024, 10, 23)
+MORNING_AFTER = date(2024, 10, 24)
+RAW = (layout.SCHEDULE, layout.BOX_SCORES, layout.SHOTS)
+
+
+def game(game_id, day, home, away, first_player, a_side=2):
+    """Players of 5 points and 30 minutes on both sides, of whom the first five of a side start, where there are so many."""
+    of_season = {"season": SEASON, "game_id": game_id, "game_date": pd.Timestamp(day)}
+    box = [
+        box_row(
+            first_player + number,
+            home if number < a_side else away,
+            starter=number % a_side < 5 if a_side > 5 else None,
+            **of_season,
+        )
+        for number in range(2 * a_side)
+    ]
+    shots = shot_rows(first_player, {"Mid-Range": (2, 4)}, game_id, game_date=pd.Timestamp(day))
+    return schedule_row(game_id, day, home, away, season=SEASON), box, shots.assign(event_id=range(7, 7 + len(shots)))
+
+
+@pytest.fixture
+def league():
+    games = [
+        game(FIRST, OPENING, "BOS", "NYK", 100, a_side=6),
+        game(SECOND, OPENING, "LAL", "MIN", 200),
+        game(THIRD, NEXT_DAY, "DET", "IND", 300),
+    ]
+    schedule, boxes, shots = zip(*games, strict=True)
+    box_scores = pd.DataFrame([row for box in boxes for row in box])
+    return League(pd.DataFrame(schedule), box_scores, pd.concat(shots, ignore_index=True), today=MORNING_AFTER)
+
+
+@pytest.fixture
+def server(league):
+    with serving(league) as running:
+        yield running
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def api(server, said):
+    return StatsApi(
+        server.url,
+        pause_seconds=0,
+        back_off_seconds=0,
+        timeout_seconds=0.3,
+        say=said.append,
+        now=lambda: datetime(2024, 10, 24, 12, tzinfo=UTC),
+    )
+
+
+def ingest_all(folder, api, today=MORNING_AFTER, **options):
+    return ingest(folder, api, SEASON, OPENING, today, today, **options)
+
+
+def stored(folder, file):
+    rows = pd.read_parquet(folder / file.name)
+    rows["game_date"] = pd.to_datetime(rows["game_date"])
+    return rows
+
+
+def tables(folder):
+    return {file.name: (folder / file.name).read_bytes() for file in (*RAW, layout.PLAYERS) if (folder / file.name).exists()}
+
+
+def changed(league, endpoint, change):
+    """The league whose answers at an endpoint are changed in place."""
+
+    def answer(asked, parameters, document):
+        if asked == endpoint:
+            change(parameters, document)
+        return document
+
+    league.changed = answer
+
+
+def statistics_of(document, player):
+    box = document["boxScoreTraditional"]
+    return next(each for side in ("homeTeam", "awayTeam") for each in box[side]["players"] if each["personId"] == player)[
+        "statistics"
+    ]
+
+
+# ----------------------------------------------------------------------------------------------------------- what is written
+
+
+def test_a_day_is_written_in_the_raw_layout(league, api, tmp_path):
+    league.box_scores.loc[league.box_scores["player_id"] == 100, "minutes"] = 34.5
+    found = ingest(tmp_path, api, SEASON, OPENING, OPENING, MORNING_AFTER)
+    assert (found.games, found.new_days, found.corrected_days, found.is_complete) == (2, [OPENING], [], True)
+    box = stored(tmp_path, layout.BOX_SCORES).set_index("player_id")
+    assert len(box) == 16  # who did not play has no row
+    assert box.loc[100, ["game_id", "team", "minutes", "pts", "fgm", "fga", "ftm", "oreb", "plus_minus"]].tolist() == [
+        *(FIRST, "BOS", 34.5, 5, 2, 4, 1, 1, 0)
+    ]
+    assert box.loc[[104, 105], "starter"].tolist() == [True, False]
+    assert box.loc[100, "player_name"] == "Player 100"
+    shots = stored(tmp_path, layout.SHOTS)
+    assert shots.groupby("game_id")["made"].agg(["sum", "size"]).to_dict("list") == {"sum": [2, 2], "size": [4, 4]}
+    assert shots["zone"].unique() == ["Mid-Range"]
+    assert shots["assisted"].isna().all()  # nobody said who assisted
+    born = pd.read_parquet(tmp_path / "players.parquet").set_index("player_id")["birth_date"]
+    assert born[100] == birth_date(100)
+    assert stored(tmp_path, layout.SCHEDULE)["game_id"].tolist() == [FIRST, SECOND, THIRD]
+    assert stored(tmp_path, layout.SCHEDULE)["start_utc"].dt.tz_localize(None).tolist() == league.schedule["start_utc"].tolist()
+
+
+def test_what_is_written_can_be_trusted_and_is_read_back_cell_by_cell(league, api, tmp_path):
+    ingest_all(tmp_path, api, play_by_play=True)
+    assert_same_tables(league, tmp_path)
+
+
+def assert_same_tables(league, folder, days=None):
+    source = ParquetFolder(folder, "ingested")
+    ever = (date(2000, 1, 1), date(2100, 1, 1))
+    for file, rows, expected in [
+        (layout.SCHEDULE, source.schedule(), league.schedule),
+        (layout.BOX_SCORES, source.box_scores(*ever), league.box_scores),
+        (layout.SHOTS, source.shots(*ever), league.shots),
+    ]:
+        if days is not None and file is not layout.SCHEDULE:
+            expected = expected[expected["game_date"].isin(days)]
+        assert len(rows) > 0
+        pd.testing.assert_frame_equal(in_order(rows, file), in_order(expected, file), check_exact=True)
+
+
+def in_order(rows, file):
+    """The layout's columns as it stores them, in an order that follows from the rows alone."""
+    rows = rows.assign(**{name: rows[name].dt.tz_localize(None) for name in rows if getattr(rows[name].dtype, "tz", None)})
+    return raw_folder.as_stored(rows, file).sort_values(list(file.columns), ignore_index=True)
+
+
+def test_a_season_that_is_ingested_can_be_backfilled_from_its_folder(api, tmp_path):
+    ingest_all(tmp_path, api)
+    source = ParquetFolder(tmp_path, "ingested")
+    assert list(source.days_with_box_scores()) == [OPENING, NEXT_DAY]
+    assert source.injuries_cover() is None  # nobody told of injuries: no day is captured
+    assert source.lines(OPENING, NEXT_DAY).empty
+    assert source.props(OPENING, NEXT_DAY).empty
+
+
+def test_other_games_and_columns_of_a_folder_stay(league, api, tmp_path):
+    older = pd.DataFrame([box_row(1, "MIL", arena="Fiserv Forum"), box_row(2, "BKN", arena="Fiserv Forum")])
+    older["game_date"] = older["game_date"].dt.date
+    older.astype({"fgm": "int16", "minutes": "float32"}).to_parquet(tmp_path / "player_box_scores.parquet")
+    found = ingest(tmp_path, api, SEASON, OPENING, OPENING, MORNING_AFTER)
+    assert found.new_days == [OPENING]
+    box = stored(tmp_path, layout.BOX_SCORES)
+    assert box["arena"].fillna("").tolist() == ["Fiserv Forum"] * 2 + [""] * 16
+    assert pq.read_schema(tmp_path / "player_box_scores.parquet").field("fgm").type == "int16"
+
+
+def test_an_empty_day_writes_no_box_score_and_is_complete(api, server, tmp_path):
+    found = ingest(tmp_path, api, SEASON, date(2024, 10, 20), date(2024, 10, 21), MORNING_AFTER)
+    assert (found.games, found.new_days, found.is_complete) == (0, [], True)
+    assert list(tables(tmp_path)) == ["schedule.parquet"]
+    assert server.counts == {"scheduleleaguev2": 1}
+
+
+def test_a_season_that_is_not_published_is_told(api, tmp_path):
+    with pytest.raises(StatsApiError, match="has no game of 2030-31 yet"):
+        ingest(tmp_path, api, "2030-31", OPENING, OPENING, MORNING_AFTER)
+    assert tables(tmp_path) == {}
+
+
+# ------------------------------------------------------------------------------------------------------------- politeness
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ((429, {"Retry-After": "0"}), "status 429"),
+        (500, "status 500"),
+        (503, "status 503"),
+        ("hang", "no answer in time"),
+        ("cut", "an answer that was cut off"),
+        ("half", "an answer that is cut off or no JSON"),
+        ("<html>Access Denied</html>", "an answer that is cut off or no JSON"),
+        ('{"Message":"An error has occurred."}', "an answer that is cut off or no JSON"),
+    ],
+    ids=["429", "500", "503", "timeout", "truncated", "half", "html", "the API's own error"],
+)
+def test_a_passing_fault_is_told_and_asked_again(fault, words, server, api, said, league, tmp_path):
+    server.faults["boxscoretraditionalv3"] = [fault]
+    ingest_all(tmp_path, api, play_by_play=True)
+    assert said == [f"for the box score of {FIRST}: {words}; asked again in 0 s (attempt 1 of 6)"]
+    assert server.counts["boxscoretraditionalv3"] == 4  # three games, one of them asked twice
+    assert_same_tables(league, tmp_path)
+
+
+def test_the_wait_doubles_and_is_never_shorter_than_what_the_api_asks_for(server, said, tmp_path):
+    server.faults["scheduleleaguev2"] = [503, 503, (429, {"Retry-After": "1"})]
+    ingest_all(tmp_path, StatsApi(server.url, pause_seconds=0, back_off_seconds=0.01, say=said.append))
+    waits = [float(words.split(" in ")[1].split(" s ")[0]) for words in said]
+    assert waits == [0, 0, 1]
+
+
+def test_an_api_that_wants_to_be_left_alone_for_long_is_left_alone(server, api, tmp_path):
+    server.faults["scheduleleaguev2"] = [(429, {"Retry-After": "3600"})]
+    with pytest.raises(StatsApiError, match="It wants to be left alone for 3600 s: try later"):
+        ingest_all(tmp_path, api)
+    assert server.counts == {"scheduleleaguev2": 1}
+
+
+def test_a_refusal_that_would_be_the_same_the_next_time_is_asked_once(server, api, tmp_path):
+    server.faults["scheduleleaguev2"] = [404]
+    with pytest.raises(StatsApiError, match="for the schedule of 2024-25, attempt 1 of 6: status 404"):
+        ingest_all(tmp_path, api)
+    assert server.counts == {"scheduleleaguev2": 1}
+
+
+def test_requests_are_a_pause_apart(server, tmp_path):
+    times = []
+    server.league.changed = lambda endpoint, parameters, document: times.append(time.monotonic()) or document
+    ingest(tmp_path, StatsApi(server.url, pause_seconds=0.05), SEASON, OPENING, OPENING, MORNING_AFTER)
+    assert len(times) == 20  # the schedule, two box scores, a week of shots, sixteen players
+    assert (times[-1] - times[0]) / (len(times) - 1) > 0.045  # the pause is from sending to sending, this from receiving
+
+
+# --------------------------------------------------------------------------------------------------- nothing is half written
+
+
+def test_where_the_api_stops_answering_nothing_is_written_and_the_next_run_goes_on(server, api, tmp_path):
+    server.faults["boxscoretraditionalv3"] = [None, *[503] * ATTEMPTS]
+    with pytest.raises(
+        StatsApiError, match=f"for the box score of {SECOND}, attempt 6 of 6: status 503.*it goes on where it stopped"
+    ):
+        ingest_all(tmp_path, api)
+    assert tables(tmp_path) == {}
+    server.forget()
+    api.now = lambda: datetime(2024, 11, 24, tzinfo=UTC)
+    settled_later = ingest_all(tmp_path, api)
+    assert settled_later.games == 3
+    server.forget()
+    assert ingest_all(tmp_path, api).games == 3
+    assert server.counts == {"scheduleleaguev2": 1}  # everything else is kept, and settled
+
+
+def test_an_interrupted_season_asks_only_for_what_it_had_not(server, api, tmp_path):
+    api.now = lambda: datetime(2025, 8, 1, tzinfo=UTC)
+    server.faults["boxscoretraditionalv3"] = [None, None, *[503] * ATTEMPTS]
+    with pytest.raises(StatsApiError):
+        ingest_all(tmp_path, api)
+    server.forget()
+    ingest_all(tmp_path, api)
+    asked = [parameters["GameID"] for endpoint, parameters in server.asked if endpoint == "boxscoretraditionalv3"]
+    assert asked == [THIRD]
+
+
+def drop_header(document, name):
+    headers = document["resultSets"][0]["headers"]
+    headers[headers.index(name)] = f"{name}_NEW"
+
+
+def rename(document, name):
+    statistics = statistics_of(document, 100)
+    statistics[f"{name}New"] = statistics.pop(name)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "change", "words"),
+    [
+        (
+            "shotchartdetail",
+            lambda parameters, document: drop_header(document, "SHOT_ZONE_BASIC"),
+            "SHOT_ZONE_BASIC is not as it was",
+        ),
+        (
+            "boxscoretraditionalv3",
+            lambda parameters, document: rename(document, "minutes") if parameters["GameID"] == FIRST else None,
+            "minutes is not as it was",
+        ),
+        (
+            "boxscoretraditionalv3",
+            lambda parameters, document: document.update(boxScore=document.pop("boxScoreTraditional")),
+            "boxScoreTraditional is not as it was",
+        ),
+        (
+            "scheduleleaguev2",
+            lambda parameters, document: document["leagueSchedule"].pop("gameDates"),
+            "gameDates is not as it was",
+        ),
+        ("commonplayerinfo", lambda parameters, document: drop_header(document, "BIRTHDATE"), "BIRTHDATE is not as it was"),
+    ],
+    ids=["header of a result set", "a statistic", "the box score", "the schedule", "the birth date"],
+)
+def test_a_renamed_header_is_refused_with_its_name_and_nothing_is_written(endpoint, change, words, league, api, tmp_path):
+    changed(league, endpoint, change)
+    with pytest.raises(StatsApiError, match=words):
+        ingest_all(tmp_path, api)
+    assert tables(tmp_path) == {}
+
+
+def test_an_answer_that_was_not_understood_is_not_kept(league, server, api, tmp_path):
+    changed(league, "shotchartdetail", lambda parameters, document: drop_header(document, "SHOT_ZONE_BASIC"))
+    with pytest.raises(StatsApiError):
+        ingest_all(tmp_path, api)
+    assert not (tmp_path / RESPONSES / "shotchartdetail").exists()
+    changed(league, "none", None)
+    assert ingest_all(tmp_path, api).games == 3
+
+
+def test_an_answer_of_as_many_rows_as_the_api_gives_at_most_is_refused(league, api, tmp_path):
+    def fill(parameters, document):
+        rows = document["resultSets"][0]["rowSet"]
+        rows += [rows[0]] * (102_400 - len(rows))
+
+    changed(league, "shotchartdetail", fill)
+    api.timeout_seconds = 30
+    with pytest.raises(StatsApiError, match="with 102400 rows, where it cuts answers off"):
+        ingest_all(tmp_path, api)
+    assert tables(tmp_path) == {}
+
+
+def test_two_at_once_are_refused(api, tmp_path):
+    with FileLock(tmp_path / LOCK), pytest.raises(RawDataError, match="is being written by another `ingest`"):
+        ingest_all(tmp_path, api)
+
+
+# ------------------------------------------------------------------------------------------------ games that are not as they should be
+
+
+def test_a_game_that_is_not_final_is_named_and_the_others_are_written(league, api, tmp_path):
+    league.status_texts[SECOND] = "Q4 2:11"
+    found = ingest_all(tmp_path, api)
+    assert found.not_final == [f"2024-10-22: game {SECOND}, MIN at LAL, is not final"]
+    assert not found.is_complete
+    assert set(stored(tmp_path, layout.BOX_SCORES)["game_id"]) == {FIRST, THIRD}
+    assert SECOND in set(stored(tmp_path, layout.SCHEDULE)["game_id"])  # so its day is known to lack it
+
+
+@pytest.mark.parametrize("words", ["PPD", "Postponed", "Cancelled"])
+def test_a_postponed_game_leaves_the_schedule_and_comes_back_on_its_new_day(words, league, api, tmp_path):
+    league.status_texts[SECOND] = words
+    found = ingest_all(tmp_path, api)
+    assert found.postponed == [f"2024-10-22: game {SECOND}, MIN at LAL,"]
+    assert found.is_complete
+    assert stored(tmp_path, layout.SCHEDULE)["game_id"].tolist() == [FIRST, THIRD]
+    del league.status_texts[SECOND]
+    new_day = pd.Timestamp("2024-10-30")
+    for frame in (league.schedule, league.box_scores, league.shots):
+        frame.loc[frame["game_id"] == SECOND, "game_date"] = new_day
+    league.today = date(2024, 10, 31)
+    found = ingest_all(tmp_path, api, today=date(2024, 10, 31))
+    assert (found.postponed, found.new_days) == ([], [new_day.date()])
+    assert stored(tmp_path, layout.SCHEDULE).set_index("game_id")["game_date"][SECOND] == new_day
+
+
+def test_a_game_that_is_listed_with_its_old_and_its_new_day_has_its_new_one(league, api, tmp_path):
+    def both(parameters, document):
+        days = document["leagueSchedule"]["gameDates"]
+        old = next(game for day in days for game in day["games"] if game["gameId"] == THIRD)
+        days[1]["games"].append({**old, "gameStatus": 1, "gameStatusText": "PPD", "gameDateEst": "2024-10-22T00:00:00Z"})
+
+    changed(league, "scheduleleaguev2", both)
+    found = ingest_all(tmp_path, api)
+    assert (found.games, found.postponed) == (3, [])
+    assert stored(tmp_path, layout.SCHEDULE).set_index("game_id")["game_date"][THIRD] == pd.Timestamp(NEXT_DAY)
+
+
+def test_a_tip_off_that_is_not_set_is_empty(league, api, tmp_path):
+    league.schedule.loc[2, "start_utc"] = pd.NaT
+    league.today = NEXT_DAY
+    ingest_all(tmp_path, api, today=NEXT_DAY)
+    assert stored(tmp_path, layout.SCHEDULE)["start_utc"].isna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"minutes": "34.5"}, "player 100 has minutes '34.5', which is not MM:SS"),
+        ({"minutes": "34:60"}, "player 100 has minutes '34:60', which is not MM:SS"),
+        ({"minutes": "PT34M30.00S"}, "player 100 has minutes 'PT34M30.00S', which is not MM:SS"),
+        ({"minutes": None}, "player 100 has minutes None, which is not MM:SS"),
+        ({"minutes": ""}, "player 100 has no minutes () and counts that are not 0"),
+        ({"points": 6}, "the players of BOS have 31 points, the schedule 30"),
+        ({"assists": None}, "player 100 has assists None, which is no whole number"),
+        ({"steals": 1.5}, "player 100 has steals 1.5, which is no whole number"),
+    ],
+)
+def test_a_box_score_that_cannot_be_right_is_refused_by_its_game(change, words, league, api, tmp_path):
+    ingest_all(tmp_path, api)
+    before = tables(tmp_path)
+    changed(
+        league,
+        "boxscoretraditionalv3",
+        lambda parameters, document: statistics_of(document, 100).update(change) if parameters["GameID"] == FIRST else None,
+    )
+    found = ingest_all(tmp_path, api)
+    assert found.refused == [f"2024-10-22: game {FIRST}, NYK at BOS, is refused: {words}"]
+    assert tables(tmp_path) == before  # what was there of it stays
+
+
+def test_minutes_are_read_to_the_second():
+    read = partial(minutes_of, player={"personId": 1})
+    assert [read("34:30"), read("0:00"), read("5:06"), read("05:06")] == [34.5, 0, 5.1, 5.1]
+    with pytest.raises(NotAsItShouldBe):
+        read("34")
+
+
+def test_who_played_no_second_has_a_row_and_who_was_not_used_has_none(league, api, tmp_path):
+    league.box_scores.loc[league.box_scores["player_id"] == 105, ["minutes", "pts", "fgm", "fga", "ftm", "fta"]] = 0
+
+    def unused(parameters, document):
+        if parameters["GameID"] == FIRST:
+            player = document["boxScoreTraditional"]["homeTeam"]["players"][-1]
+            player["statistics"]["minutes"] = "0:00"  # some answers write it so; the comment says that he did not play
+
+    changed(league, "boxscoretraditionalv3", unused)
+    ingest_all(tmp_path, api)
+    box = stored(tmp_path, layout.BOX_SCORES)
+    assert box.loc[box["minutes"] == 0, "player_id"].tolist() == [105]
+
+
+def test_where_not_five_of_a_side_are_marked_nobody_is_known_to_have_started(league, api, tmp_path):
+    league.box_scores.loc[league.box_scores["player_id"] == 105, "starter"] = True
+    ingest_all(tmp_path, api)
+    starters = stored(tmp_path, layout.BOX_SCORES).set_index("player_id")["starter"]
+    assert starters[range(100, 106)].isna().all()
+    assert starters[range(106, 112)].tolist() == [True] * 5 + [False]
+
+
+def test_a_game_without_a_shot_chart_is_named_and_keeps_the_shots_it_had(league, api, tmp_path):
+    ingest_all(tmp_path, api)
+    shots = stored(tmp_path, layout.SHOTS)
+    league.shots = league.shots[league.shots["game_id"] != FIRST]
+    found = ingest_all(tmp_path, api)
+    assert found.without_shots == [f"2024-10-22: game {FIRST}, NYK at BOS,"]
+    assert found.is_complete
+    assert stored(tmp_path, layout.SHOTS).equals(shots)
+
+
+def playoff_game(number, winner, home="BOS", away="MIA", series="004240010"):
+    over = winner is not None
+    return {
+        "gameId": f"{series}{number}",
+        "gameStatus": 3 if over else 1,
+        "gameStatusText": "Final" if over else "TBD",
+        "gameDateEst": f"2025-04-{20 + number}T00:00:00Z",
+        "gameDateTimeUTC": f"2025-04-{20 + number}T00:00:00Z",
+        "homeTeam": {"teamTricode": home, "score": 100 + (winner == home)},
+        "awayTeam": {"teamTricode": away, "score": 100 + (winner == away)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("winners", "certain"),
+    [
+        ([], [1, 2, 3, 4]),  # nobody can win before the fourth game
+        (["BOS"], [1, 2, 3, 4]),
+        (["BOS", "MIA"], [1, 2, 3, 4, 5]),
+        (["BOS", "MIA", "BOS"], [1, 2, 3, 4, 5]),
+        (["BOS", "MIA", "BOS", "MIA"], [1, 2, 3, 4, 5, 6]),
+        (["BOS", "MIA", "BOS", "MIA", "MIA", "BOS"], [1, 2, 3, 4, 5, 6, 7]),
+        (["BOS", "BOS", "BOS", "BOS"], [1, 2, 3, 4]),  # the rest was not needed
+    ],
+)
+def test_a_game_of_a_series_stands_in_the_schedule_once_it_is_sure_to_be_played(winners, certain):
+    games = [playoff_game(number, winner) for number, winner in enumerate([*winners, *[None] * (7 - len(winners))], start=1)]
+    unknown = playoff_game(1, None, home="", away="", series="004240020")
+    document = {"leagueSchedule": {"seasonYear": SEASON, "gameDates": [{"games": [*games, unknown]}]}}
+    found = games_of(Answer(ask_schedule(SEASON), json.dumps(document), datetime(2025, 4, 20, tzinfo=UTC)), SEASON)
+    assert found["game_id"].str[-1].astype(int).tolist() == certain
+
+
+# ------------------------------------------------------------------------------------------------- corrections, and reading again
+
+
+def test_a_correction_is_seen_and_a_settled_game_is_not_asked_for_again(league, server, api, tmp_path):
+    ingest_all(tmp_path, api)
+    league.box_scores.loc[league.box_scores["player_id"].isin([100, 300]), "reb"] += 1
+    api.now = lambda: datetime(2024, 10, 30, 12, tzinfo=UTC)
+    found = ingest_all(tmp_path, api, today=date(2024, 10, 30))
+    assert (found.new_days, found.corrected_days) == ([], [OPENING, NEXT_DAY])
+    assert stored(tmp_path, layout.BOX_SCORES).set_index("player_id").loc[[100, 101], "reb"].tolist() == [4, 3]
+
+    # the answers of the 30th: eight days after the opening, seven after the next day
+    league.box_scores.loc[league.box_scores["player_id"].isin([100, 300]), "reb"] += 1
+    server.forget()
+    assert ingest_all(tmp_path, api, today=date(2024, 10, 30)).corrected_days == [NEXT_DAY]
+    assert [parameters["GameID"] for endpoint, parameters in server.asked if endpoint == "boxscoretraditionalv3"] == [THIRD]
+    api.now = lambda: datetime(2024, 11, 20, tzinfo=UTC)
+    ingest_all(tmp_path, api, today=date(2024, 11, 20))
+    server.forget()
+    assert ingest_all(tmp_path, api, today=date(2024, 11, 20)).games == 3
+    assert server.counts == {"scheduleleaguev2": 1}
+
+
+def test_a_run_that_finds_nothing_new_leaves_the_files_alone(api, tmp_path):
+    ingest_all(tmp_path, api)
+    before = {file.name: (tmp_path / file.name).stat().st_mtime_ns for file in RAW}
+    ingest_all(tmp_path, api)
+    assert {file.name: (tmp_path / file.name).stat().st_mtime_ns for file in RAW} == before
+
+
+def test_kept_answers_are_read_again_without_the_network(league, server, api, tmp_path):
+    ingest_all(tmp_path, api, play_by_play=True)
+    for file in RAW:
+        (tmp_path / file.name).unlink()
+    server.forget()
+    ingest_all(tmp_path, None)
+    assert server.asked == []
+    assert_same_tables(league, tmp_path)  # who assisted too, because it was kept
+
+
+def test_without_the_network_and_without_a_kept_answer_nothing_is_written(api, tmp_path):
+    with pytest.raises(StatsApiError, match=r"No answer is kept for the schedule of 2024-25 .*without --offline"):
+        ingest_all(tmp_path, None)
+    assert tables(tmp_path) == {}
+
+
+def test_an_answer_is_kept_as_it_came(server, api, league, tmp_path):
+    ingest_all(tmp_path, api)
+    with gzip.open(tmp_path / RESPONSES / "boxscoretraditionalv3" / f"{FIRST}.json.gz") as kept:
+        assert json.loads(kept.read()) == json.loads(json.dumps(league.boxscoretraditionalv3({"GameID": FIRST})))
+        assert datetime.fromtimestamp(kept.mtime, UTC) == datetime(2024, 10, 24, 12, tzinfo=UTC)
+
+
+def test_a_damaged_kept_answer_is_named(api, tmp_path):
+    ingest_all(tmp_path, api)
+    file = tmp_path / RESPONSES / "boxscoretraditionalv3" / f"{FIRST}.json.gz"
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(StatsApiError, match=f"{FIRST}.json.gz cannot be read .* Remove it"):
+        ingest_all(tmp_path, api)
+
+
+# --------------------------------------------------------------------------------------------------------------- real games
+
+
+@needs_real_data
+@pytest.mark.parametrize(
+    "days",
+    [
+        pd.date_range("2024-12-17", "2024-12-19"),  # the Cup final, and a day off
+        pd.date_range("2025-04-15", "2025-04-16"),  # play-in, which has no shots
+    ],
+    ids=["cup final", "play-in"],
+)
+def test_real_days_through_the_api_are_the_same_cell_by_cell(days, tmp_path):
+    league = league_of(REAL_DATA, today=date(2025, 7, 1), season=SEASON)
+    with serving(league) as server:
+        api = StatsApi(server.url, pause_seconds=0)
+        found = ingest(tmp_path, api, SEASON, days[0].date(), days[-1].date(), date(2025, 7, 1), play_by_play=True)
+    assert found.is_complete
+    played = league.box_scores[league.box_scores["game_date"].isin(days)]
+    assert found.games == played["game_id"].nunique()
+    if days[0].month == 4:
+        assert len(found.without_shots) == found.games
+        league.shots = league.shots[~league.shots["game_date"].isin(days)]
+        assert not (tmp_path / layout.SHOTS.name).exists()
+        box = raw_folder.read(tmp_path, layout.BOX_SCORES, "game_id", list(played["game_id"].unique()))
+        pd.testing.assert_frame_equal(in_order(box, layout.BOX_SCORES), in_order(played, layout.BOX_SCORES), check_exact=True)
+    else:
+        assert_same_tables(league, tmp_path, days)
+
+
+# ------------------------------------------------------------------------------------------------------------- command line
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+def test_the_command_writes_into_the_home_and_the_home_then_uses_it(server, home):
+    done = command_line(home, "ingest", "--date", "2024-10-22", "--url", server.url, "--pause", "0")
+    assert done.exit_code == 0, done.err
+    assert "2 games read: 1 days new, 0 corrected." in done.out
+    assert stored(home / "raw", layout.BOX_SCORES)["game_id"].nunique() == 2
+    status = command_line(home, "status", "--json")
+    assert json.loads(status.out)["source"] == str(home / "raw")
+
+
+def test_the_command_names_what_is_missing_and_ends_with_exit_code_1(server, home):
+    server.league.status_texts[SECOND] = "Half"
+    done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0")
+    assert done.exit_code == 1
+    assert f"Missing: 2024-10-22: game {SECOND}, MIN at LAL, is not final" in done.err
+
+
+def test_the_command_says_why_it_could_not_run(server, home):
+    server.faults["scheduleleaguev2"] = [404]
+    done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0")
+    assert done.exit_code == 2
+    assert "Could not run: The NBA's statistics API did not answer for the schedule of 2024-25" in done.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--season", SEASON, "--date", "2024-10-22"]], ids=["neither", "both"])
+def test_the_command_wants_one_thing_to_ingest(arguments, home):
+    done = command_line(home, "ingest", *arguments)
+    assert done.exit_code == 2
+    assert "say what to ingest" in done.err
