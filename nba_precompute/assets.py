@@ -1,7 +1,8 @@
 """The whole graph on one screen: each asset names its inputs and makes one call into `tables/`. No arithmetic.
 
 The cascade: what happened (game summaries) -> what is known on the morning of a day (contexts, zone analyses) -> factors ->
-the feature row. Raw inputs are external assets: this project reads them and never writes them.
+the feature row. Raw inputs are external assets, files that the tables read; what `ingest` writes of them is an asset of its own,
+where there is such a thing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,13 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 import pandas as pd
 
-from nba_precompute import dashboard
+from nba_precompute import dashboard, ingested_games
 from nba_precompute.checks import check_specs
-from nba_precompute.game_days import eligible_days, game_days, previous_game_day
+from nba_precompute.game_days import Clock, eligible_days, game_days, previous_game_day
 from nba_precompute.home import Home
+from nba_precompute.ingestion import INGESTED_FILES
 from nba_precompute.lineage import partitions_of
 from nba_precompute.materialization import Frames, Inputs, Made, materialize
 from nba_precompute.sources import layout
+from nba_precompute.sources.stats_api import StatsApi
 from nba_precompute.tables import columns
 from nba_precompute.tables import ml_feature_store_v2 as mlfs
 from nba_precompute.tables import player_composite_factors as pcf
@@ -343,3 +346,20 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     ml_feature_store_v2,
     coverage,
 ]
+"""The graph of every home."""
+
+
+def assets_of(home: Home, clock: Clock, stats_api: StatsApi) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """All assets of a home: where its games are ingested, `ingested_games` stands before the raw inputs that it fills."""
+    if not ingested_games.is_ingested(home):
+        return ASSETS
+    filled = {dg.AssetKey(name) for name, file in RAW_FILES.items() if file in INGESTED_FILES}
+    return [
+        ingested_games.asset(home, stats_api, clock),
+        *(
+            asset.replace_attributes(deps=[ingested_games.NAME])
+            if isinstance(asset, dg.AssetSpec) and asset.key in filled
+            else asset
+            for asset in ASSETS
+        ),
+    ]

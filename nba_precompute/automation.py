@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from nba_precompute import daily_run, next_phase, refresh
+from nba_precompute import daily_run, ingested_games, next_phase, refresh
 from nba_precompute.game_days import Clock
 from nba_precompute.home import Home
 
@@ -15,7 +15,8 @@ TICK_WAITS_SECONDS = 20.0
 
 def schedules(home: Home, clock: Clock) -> Sequence[dg.ScheduleDefinition]:
     """Every schedule."""
-    return [daily_run.schedule(_less_patient(home), clock)]
+    ingestion = [ingested_games.schedule(clock)] if ingested_games.is_ingested(home) else []
+    return [daily_run.schedule(_less_patient(home), clock), *ingestion]
 
 
 def sensors(home: Home, clock: Clock, webhook: str | None) -> Sequence[dg.SensorDefinition]:

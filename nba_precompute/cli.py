@@ -25,7 +25,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table as Grid
 from upath import UPath
 
-from nba_precompute import files, game_days, ingestion, report, validation
+from nba_precompute import files, game_days, ingested_games, ingestion, report, validation
 from nba_precompute.assets import CASCADE_TABLES, TABLES
 from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
 from nba_precompute.coverage import (
@@ -43,7 +43,7 @@ from nba_precompute.coverage import (
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.game_days import days_between, eligible_days
 from nba_precompute.history import TableOfRun, run_history
-from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance
+from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance, names_tables
 from nba_precompute.instance import (
     PROCESS_TAG,
     become_ui,
@@ -113,7 +113,8 @@ def main(at_interruption: list[Callable[[], None]]) -> int:
 raw_option = click.option(
     "--raw",
     type=click.Path(path_type=Path),
-    help="Folder of raw games (Parquet). Default: the home's own source, else the simulated league.",
+    help="Folder of raw games (Parquet), or a YAML file that names their tables in BigQuery. Default: the home's own source, else the "
+    "simulated league.",
 )
 start_option = click.option("--start", metavar="DATE", help="First day, e.g. 2021-10-19. Default: the source's first.")
 end_option = click.option("--end", metavar="DATE", help="Last day. Default: the source's last, never after today.")
@@ -158,8 +159,10 @@ def backfill(
     if reset and home.postgres is not None:
         raise click.ClickException("The history of several machines is not reset: use a new database and a new warehouse.")
     if reset:
-        if home.raw is not None and not home.raw.is_dir():
-            raise click.ClickException(f"{home.raw} is no folder, so nothing was reset.")
+        if home.raw is not None and not (home.raw.is_file() if names_tables(home.raw) else home.raw.is_dir()):
+            raise click.ClickException(
+                f"{home.raw} is no {'file' if names_tables(home.raw) else 'folder'}, so nothing was reset."
+            )
         home.delete_warehouse()  # first: it may refuse
         shutil.rmtree(home.folder / DAGSTER_FOLDER, ignore_errors=True)
     announce(home)
@@ -411,32 +414,41 @@ def simulate(out: UPath | None) -> None:
 @click.option("--season", metavar="YEARS", help="All games of a season that are over, e.g. 2024-25.")
 @click.option("--date", "day", metavar="DATE", help="The games of a day, and what was corrected in the week before.")
 @click.option(
+    "--schedule", "upkeep", is_flag=True, help="The published schedule of --season (default: today's), and the calendar."
+)
+@click.option(
+    "--injuries", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="An injury report as CSV."
+)
+@click.option(
     "--raw", type=click.Path(path_type=Path), help="Folder to write. Default: the home's own source, else `raw` in the home."
 )
 @click.option("--play-by-play", is_flag=True, help="Also who assisted: one more request a game.")
 @click.option("--offline", is_flag=True, help="Only read again the answers that were kept.")
+@click.option("--yes", is_flag=True, help="With --schedule: remove partitions that have data without asking.")
 @click.option("--pause", type=float, default=PAUSE_SECONDS, show_default=True, help="Seconds from one request to the next.")
 @click.option("--url", metavar="URL", help="Another server's address, with {endpoint} in it. Default: the NBA's own.")
 def ingest(
     season: str | None,
     day: str | None,
+    upkeep: bool,
+    injuries: Path | None,
     raw: Path | None,
     play_by_play: bool,
     offline: bool,
+    yes: bool,
     pause: float,
     url: str | None,
 ) -> None:
     """Real games from the NBA's statistics API into a folder of raw games. Safe to interrupt and run again: it goes on."""
-    if (season is None) == (day is None):
-        raise click.UsageError("say what to ingest: --season YEARS or --date DATE.")
-    folder = home_asked_for(raw).ingested_folder
+    if sum([season is not None and not upkeep, day is not None, upkeep, injuries is not None]) != 1:
+        raise click.UsageError("say one thing to ingest: --season YEARS, --date DATE, --schedule or --injuries FILE.")
+    home = home_asked_for(raw)
+    folder = home.ingested_folder
     console.print(f"Folder  {folder}")
+    if injuries is not None:
+        print_injuries(ingestion.ingest_injuries(folder, injuries))
+        return
     today = game_days.today_in_new_york()
-    if day is not None:
-        last = parse_day("--date", day)
-        first, season = last - ingestion.CORRECTION_DAYS, ingestion.season_name(last)
-    else:
-        first, last = date.min, today
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -445,20 +457,25 @@ def ingest(
         TimeRemainingColumn(),
         console=console,
     ) as progress:
-        task = progress.add_task(str(season), total=None)
         api = None if offline else StatsApi(url, pause, say=lambda words: progress.console.print(words, markup=False))
-        found = ingestion.ingest(
-            folder,
-            api,
-            str(season),
-            first,
-            last,
-            today,
-            play_by_play,
-            on_answer=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    print_ingested(found)
-    raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
+        if upkeep:
+            published = ingestion.published_schedule(folder, api, season or ingestion.season_name(today))
+        else:
+            task = progress.add_task("", total=None)
+            found = ingestion.ingest(
+                folder,
+                api,
+                *days_to_ingest(season, day, today),
+                today,
+                play_by_play,
+                on_answer=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+    if upkeep:
+        write_published_schedule(home, published, yes)
+    else:
+        ingested_games.record(home, folder, found)
+        print_ingested(found)
+        raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
 
 
 @cli.command()
@@ -496,6 +513,8 @@ def home_asked_for(raw: Path | None) -> Home:
 def announce(home: Home) -> None:
     """Say which home and which source the command uses."""
     console.print(f"Home    {home.folder}")
+    if home.bigquery is not None:
+        console.print(f"Tables  {home.bigquery}")
     if home.source_name != SIMULATED_LEAGUE:
         console.print(f"Source  {home.source_name} (Parquet folder)")
     elif home.league_folder.exists():
@@ -547,6 +566,43 @@ def tables_named(names: str | None) -> list[Table]:
     return [table for table in TABLES if table.name in wanted]
 
 
+def days_to_ingest(season: str | None, day: str | None, today: date) -> tuple[str, date, date]:
+    """The season, and its first and last day to ingest."""
+    if season is not None:
+        return season, date.min, today
+    last = parse_day("--date", str(day))
+    return ingestion.season_name(last), last - ingestion.CORRECTION_DAYS, last
+
+
+def write_published_schedule(home: Home, published: ingestion.PublishedSchedule, yes: bool) -> None:
+    """Say what a published schedule changes and write it; where a partition that has data would be gone, ask first."""
+    console.print(published.change.said, markup=False)
+    losing = published.tables_that_lose_days(home)
+    for table, days in losing.items():
+        named = f"{', '.join(map(str, days[:DAYS_NAMED]))}{', ...' if len(days) > DAYS_NAMED else ''}"
+        console.print(f"{table} has rows of {len(days)} days that would be no partitions any more: {named}", markup=False)
+    if losing and not yes and not confirmed("Remove these partitions? Their rows stay in the warehouse."):
+        console.print("Nothing was written. Look at these days, then run the same command with --yes.")
+        raise click.exceptions.Exit(SOMETHING_MISSING)
+    published.write(game_days.SEASONS_FILE)
+    console.print("Written. What runs loads the calendar again when it is started again, or reloaded in the UI (Deployment).")
+
+
+def confirmed(question: str) -> bool:
+    """Whether a person says yes; where there is none to ask, no."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        return False
+
+
+def print_injuries(found: ingestion.IngestedInjuries) -> None:
+    """What the report brought, and whom nobody knows."""
+    console.print(f"{found.items} items of news; all news from {found.covered_from} to {found.covered_to} are there now.")
+    if found.unknown:
+        console.print(f"Not known by name, so nobody is held out for them: {'; '.join(found.unknown)}", markup=False)
+
+
 def print_ingested(found: ingestion.Ingested) -> None:
     """What was read and changed, and what is missing, each game named."""
     console.print(f"{found.games} games read: {len(found.new_days)} days new, {len(found.corrected_days)} corrected.")
@@ -556,8 +612,8 @@ def print_ingested(found: ingestion.Ingested) -> None:
         console.print(f"{game} is postponed and has no new date", markup=False)
     for game in found.without_shots:
         console.print(f"{game} has no shot chart: its zones stay empty until it comes", markup=False)
-    for game in [*found.not_final, *found.refused]:
-        errors.print(f"[red]Missing:[/red] {escape(game)}")
+    for missing in found.missing:
+        errors.print(f"[red]Missing:[/red] {escape(missing.why)}")
     if not found.is_complete:
         errors.print("What the folder had of these games stays. Run the same command again later.")
 

@@ -1,8 +1,9 @@
 """The Dagster definitions: `build_definitions(home)` for any home, and `defs` for the one that the environment names.
 
 The only place that reads the environment: NBA_PRECOMPUTE_HOME (default .nba), NBA_PRECOMPUTE_RAW (the folder of raw games;
-without it the home's own source, else the simulated league), NBA_PRECOMPUTE_POSTGRES (where several machines have their history) and
-NBA_PRECOMPUTE_WEBHOOK (where `next_phase` sends its messages).
+without it the home's own source, else the simulated league), NBA_PRECOMPUTE_WEBHOOK (where `next_phase` sends its messages),
+NBA_PRECOMPUTE_WAREHOUSE (duckdb, or bigquery with NBA_PRECOMPUTE_BIGQUERY_PROJECT, _LOCATION and _PREFIX) and
+NBA_PRECOMPUTE_POSTGRES (where several machines have their history).
 """
 
 import os
@@ -13,18 +14,25 @@ import dagster as dg
 from dagster import _check as check
 
 from nba_precompute import automation
-from nba_precompute.assets import ASSETS
+from nba_precompute.assets import assets_of
 from nba_precompute.game_days import Clock, now_in_new_york, warn_when_running_out
-from nba_precompute.home import DEFAULT_FOLDER, Home
+from nba_precompute.home import DEFAULT_FOLDER, BigQueryDatasets, Home
 from nba_precompute.preflight import days_of_run, tables_of_run
 from nba_precompute.production import BACKFILL, MODE_RESOURCE, PRODUCTION
+from nba_precompute.sources.stats_api import StatsApi
+from nba_precompute.storage import WarehouseError
 from nba_precompute.turns import Making, turn
 
 
-def build_definitions(home: Home, webhook: str | None = None, clock: Clock = now_in_new_york) -> dg.Definitions:
-    """The whole graph over one home, and what runs by itself: its clock can be set, so that other days can be replayed."""
+def build_definitions(
+    home: Home, webhook: str | None = None, clock: Clock = now_in_new_york, stats_api: StatsApi | None = None
+) -> dg.Definitions:
+    """The whole graph over one home, and what runs by itself: its clock can be set, so that other days can be replayed.
+
+    `stats_api` is asked where the home's games are ingested; by default the NBA's own.
+    """
     return dg.Definitions(
-        assets=ASSETS,
+        assets=assets_of(home, clock, stats_api or StatsApi()),
         asset_checks=automation.checks(home, clock),
         schedules=automation.schedules(home, clock),
         sensors=automation.sensors(home, clock, webhook),
@@ -74,8 +82,32 @@ def home_of_environment() -> Home:
     """The home that the environment names."""
     raw = os.environ.get("NBA_PRECOMPUTE_RAW")
     folder = Path(os.environ.get("NBA_PRECOMPUTE_HOME", DEFAULT_FOLDER))
-    return Home(folder, Path(raw) if raw else None, postgres=os.environ.get("NBA_PRECOMPUTE_POSTGRES"))
+    history = os.environ.get("NBA_PRECOMPUTE_POSTGRES")
+    return Home(folder, Path(raw) if raw else None, bigquery=bigquery_of_environment(), postgres=history)
+
+
+def bigquery_of_environment() -> BigQueryDatasets | None:
+    """Where in BigQuery the environment wants the tables; None where it wants them in the home's own file."""
+    warehouse = os.environ.get("NBA_PRECOMPUTE_WAREHOUSE", "duckdb")
+    if warehouse == "duckdb":
+        return None
+    if warehouse != "bigquery":
+        raise WarehouseError(f"NBA_PRECOMPUTE_WAREHOUSE is {warehouse!r}: it may be duckdb (the default) or bigquery.")
+    project = os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PROJECT")
+    if not project:
+        raise WarehouseError("NBA_PRECOMPUTE_WAREHOUSE is bigquery: name the project in NBA_PRECOMPUTE_BIGQUERY_PROJECT.")
+    return BigQueryDatasets(
+        project,
+        os.environ.get("NBA_PRECOMPUTE_BIGQUERY_LOCATION"),
+        os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PREFIX", ""),
+        emulated="BIGQUERY_EMULATOR_HOST" in os.environ,  # Google's client goes there
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The graph over the home that the environment names, when Dagster asks for it."""
+    return build_definitions(home_of_environment(), os.environ.get("NBA_PRECOMPUTE_WEBHOOK"))
 
 
 warn_when_running_out()
-defs = build_definitions(home_of_environment(), os.environ.get("NBA_PRECOMPUTE_WEBHOOK"))

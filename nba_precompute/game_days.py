@@ -220,18 +220,43 @@ def extend_calendar(known: Sequence[Season], found: Sequence[Season]) -> list[Se
     return seasons
 
 
+@dataclass(frozen=True)
+class CalendarChange:
+    """The calendar as a schedule would have it, what that changes in words, and the partitions that would be gone."""
+
+    seasons: list[Season]
+    said: str
+    removed_game_days: list[date]
+    removed_eligible_days: list[date]
+
+
+def planned_change(schedule: pd.DataFrame, known: Sequence[Season]) -> CalendarChange:
+    """What a published schedule (a row a game) changes in the known seasons; nothing is written."""
+    found = season_facts(schedule)
+    if not found:
+        raise CalendarError("it has no game of the regular season, play-in or play-offs.")
+    seasons = extend_calendar(known, found)
+    before = {season.name: season for season in known}
+    return CalendarChange(
+        seasons,
+        "\n".join(_change(before.get(season.name), season) for season in found),
+        _gone([season.game_days for season in known], [season.game_days for season in seasons]),
+        _gone([season.eligible_days for season in known], [season.eligible_days for season in seasons]),
+    )
+
+
+def _gone(before: Sequence[Sequence[date]], after: Sequence[Sequence[date]]) -> list[date]:
+    return sorted({day for days in before for day in days} - {day for days in after for day in days})
+
+
 def update_calendar(schedule_path: Path, seasons_path: Path = SEASONS_FILE) -> str:
     """Add the seasons of a schedule (Parquet) to a calendar file, or replace them; returns what changed, a line a season."""
     try:
-        found = season_facts(pd.read_parquet(schedule_path, columns=SCHEDULE_COLUMNS))
-        if not found:
-            raise CalendarError("it has no game of the regular season, play-in or play-offs.")
-        known = load_seasons(seasons_path)
-        write_seasons(extend_calendar(known, found), seasons_path)
+        change = planned_change(pd.read_parquet(schedule_path, columns=SCHEDULE_COLUMNS), load_seasons(seasons_path))
+        write_seasons(change.seasons, seasons_path)
     except CalendarError as wrong:
         raise CalendarError(f"{schedule_path}: {wrong}") from None
-    before = {season.name: season for season in known}
-    return "\n".join(_change(before.get(season.name), season) for season in found)
+    return change.said
 
 
 def _change(before: Season | None, after: Season) -> str:

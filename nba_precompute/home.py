@@ -1,20 +1,21 @@
 """A home: the folder with a warehouse, Dagster's storage and, where it is used, the simulated league; and its one source.
 
-Paths and the choice of the source end here. Nothing is computed or read from a table.
+Paths and the choice of warehouse and source end here. Nothing is computed or read from a table.
 """
 
 import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from nba_precompute.sources import Source
+from nba_precompute.sources import RawDataError, Source, layout
 from nba_precompute.sources.parquet_folder import parquet_folder
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import Warehouse, source_mismatch
-from nba_precompute.storage.duckdb import WAIT_LIMIT_SECONDS, DuckDBWarehouse
+from nba_precompute.storage.duckdb import DuckDBWarehouse
 
 DEFAULT_FOLDER = Path(".nba")
 """Below the working directory, where `dagster.yaml` has Dagster's storage too, so that plain `dagster dev` shows it."""
@@ -30,6 +31,10 @@ DAGSTER_FOLDER = "dagster"
 """Dagster's storage within the home, as `dagster.yaml` names it."""
 
 
+COPIES_FOLDER = "copied_from_bigquery"
+"""Within the home: raw games whose tables are in BigQuery, as they were when they were last read."""
+
+
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
@@ -41,22 +46,46 @@ DAMAGED = ("file is not a database", "malformed")
 
 
 @dataclass(frozen=True)
-class Home:
-    """One folder, one source, one history. `raw` is the folder of raw games that was asked for, None where nothing was said.
+class BigQueryDatasets:
+    """Where in BigQuery the tables live: the project, where its datasets are (None: where BigQuery likes), what their names begin with.
 
-    `wait_limit_seconds` is how long to wait for whoever holds the warehouse. `postgres` is the address of the database that has the
-    history of several machines; None where the folder has it.
+    `emulated`: an emulator answers in place of Google.
     """
+
+    project: str
+    location: str | None = None
+    prefix: str = ""
+    emulated: bool = False
+
+    def __str__(self) -> str:
+        """As messages name it."""
+        return f"BigQuery {self.project}.{self.prefix}*{' (emulated)' if self.emulated else ''}"
+
+
+@dataclass(frozen=True)
+class Home:
+    """One folder, one source, one history. `raw` is the folder of raw games that was asked for, or the file that names their tables in
+    BigQuery; None where nothing was said.
+
+    `wait_limit_seconds` is how long to wait for whoever holds the warehouse, None for as long as the warehouse finds right. The
+    warehouse is a file in the folder, or `bigquery`."""
 
     folder: Path = DEFAULT_FOLDER
     raw: Path | None = None
-    wait_limit_seconds: float = WAIT_LIMIT_SECONDS
+    wait_limit_seconds: float | None = None
+    bigquery: BigQueryDatasets | None = None
     postgres: str | None = None
 
     @property
     def warehouse(self) -> Warehouse:
         """Where the tables live."""
-        return DuckDBWarehouse(self.folder / "warehouse.duckdb", self.wait_limit_seconds)
+        patience: dict[str, Any] = {} if self.wait_limit_seconds is None else {"wait_limit_seconds": self.wait_limit_seconds}
+        if self.bigquery is None:
+            return DuckDBWarehouse(self.folder / "warehouse.duckdb", **patience)
+        from nba_precompute.storage.bigquery import bigquery_warehouse  # Google's client takes a second to import
+
+        place = self.bigquery
+        return replace(bigquery_warehouse(place.project, place.location, place.prefix, place.emulated), **patience)
 
     @property
     def league_folder(self) -> Path:
@@ -66,10 +95,13 @@ class Home:
     @property
     def ingested_folder(self) -> Path:
         """Where `ingest` writes real games, unless told otherwise: the home's own source, but never the simulated league."""
-        if self.raw is not None:
-            return self.raw
-        known = self.warehouse.source()
-        return Path(known) if known not in (None, SIMULATED_LEAGUE) else self.folder / INGESTED_FOLDER
+        known = None if self.raw is not None else self.warehouse.source()
+        return Path(known) if known not in (None, SIMULATED_LEAGUE) else self.default_ingested_folder
+
+    @property
+    def default_ingested_folder(self) -> Path:
+        """The folder that was asked for, else the one within the home, whatever the warehouse remembers."""
+        return self.raw if self.raw is not None else self.folder / INGESTED_FOLDER
 
     @property
     def source_name(self) -> str:
@@ -80,7 +112,7 @@ class Home:
         if self.raw is not None:
             return str(self.raw.resolve())
         ingested = self.folder / INGESTED_FOLDER
-        return known or (str(ingested.resolve()) if ingested.is_dir() else SIMULATED_LEAGUE)
+        return known or (str(ingested.resolve()) if (ingested / layout.BOX_SCORES.name).exists() else SIMULATED_LEAGUE)
 
     def delete_warehouse(self) -> None:
         """Forget all tables and the source."""
@@ -89,17 +121,32 @@ class Home:
     def source(self) -> Source:
         """The source of raw games; makes the simulated league where it is wanted and not there yet.
 
-        Raises SourceMismatch where another was asked for than the home's tables were made from.
+        Raises SourceMismatch where another was asked for than the home's tables were made from, RawDataError where invented games
+        would go into BigQuery: only an emulator takes them.
         """
         known = self.warehouse.source()
         name = self._source_beside(known)
         if known is not None and known != name:
-            raise source_mismatch(str(self.folder), known, name)
+            raise source_mismatch(str(self.bigquery or self.folder), known, name)
+        if names_tables(Path(name)):
+            from nba_precompute.sources.bigquery_tables import bigquery_tables  # Google's client takes a second to import
+
+            return bigquery_tables(Path(name), self.folder / COPIES_FOLDER)
         if name != SIMULATED_LEAGUE:
             return parquet_folder(Path(name), name=name)
+        if self.bigquery is not None and not self.bigquery.emulated:
+            raise RawDataError(
+                f"Invented games do not go into {self.bigquery}. Name the folder of your games with --raw DIR (NBA_PRECOMPUTE_RAW), "
+                "or look at the simulated league in the embedded warehouse (NBA_PRECOMPUTE_WAREHOUSE=duckdb)."
+            )
         if not self.league_folder.exists():
             write_simulated_league(self.league_folder)
         return parquet_folder(self.league_folder, name=SIMULATED_LEAGUE)
+
+
+def names_tables(raw: Path) -> bool:
+    """Whether this is no folder of raw games but a file that names the tables of BigQuery which hold them."""
+    return raw.suffix in (".yaml", ".yml")
 
 
 def hindrance(home: Home, error: BaseException) -> str | None:

@@ -8,19 +8,32 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from nba_precompute.game_days import NEW_YORK
-from nba_precompute.sources import RawDataError, layout, raw_folder, stats_answers
+from nba_precompute import lineage
+from nba_precompute.game_days import (
+    NEW_YORK,
+    SEASONS_FILE,
+    CalendarChange,
+    game_days,
+    load_seasons,
+    planned_change,
+    write_seasons,
+)
+from nba_precompute.home import Home
+from nba_precompute.sources import RawDataError, injury_report, layout, raw_folder, stats_answers
+from nba_precompute.sources.injury_report import InjuryReport
 from nba_precompute.sources.layout import RawFile
+from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.stats_answers import SHOT_CHART_TYPES, WEEK, NotAsItShouldBe
 from nba_precompute.sources.stats_api import Answer, Question, StatsApi, StatsApiError, keep, kept
 from nba_precompute.storage.content_hash import hash_days
+from nba_precompute.tables.columns import Table
 
 CORRECTION_DAYS = timedelta(days=7)
 """How long after a game its answers are asked for again: the league corrects most box scores within days of the game, and a week
@@ -29,6 +42,9 @@ costs a daily run about 55 requests. An answer received later than this is settl
 FIRST_MONTH_OF_A_SEASON = 8
 """Finals have ended in July, preseason begins in October."""
 
+INGESTED_FILES = (layout.SCHEDULE, layout.PLAYERS, layout.SHOTS, layout.BOX_SCORES)
+"""What the API fills of the layout."""
+
 LOCK = ".ingesting.lock"
 
 Parsed = TypeVar("Parsed")
@@ -36,26 +52,39 @@ OnAnswer = Callable[[int, int], None]
 """Told after each answer how many there are and how many there will be."""
 
 
+@dataclass(frozen=True)
+class MissingGame:
+    """A game that should be there and is not, and a sentence that names it and says why."""
+
+    day: date
+    why: str
+
+
 @dataclass
 class Ingested:
     """What a run found and wrote.
 
-    `new_days` had no box scores before; of `corrected_days` the content hash of box scores or shots changed. `refused` and
-    `not_final` are sentences that name the game; `postponed` have no new date, `without_shots` no shot chart (yet).
+    `new_days` had no box scores before; of `corrected_days` the content hash of box scores or shots changed. `postponed` have no
+    new date, `without_shots` no shot chart (yet); both name games.
     """
 
     games: int = 0
+    days: list[date] = field(default_factory=list)
     new_days: list[date] = field(default_factory=list)
     corrected_days: list[date] = field(default_factory=list)
-    not_final: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    missing: list[MissingGame] = field(default_factory=list)
     postponed: list[str] = field(default_factory=list)
     without_shots: list[str] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
-        """Whether every game of the days that should be over is there."""
-        return not self.not_final and not self.refused
+        """Whether every game that should be over is there."""
+        return not self.missing
+
+    @property
+    def complete_days(self) -> list[date]:
+        """The days whose games are all there."""
+        return sorted(set(self.days) - {game.day for game in self.missing})
 
 
 @dataclass
@@ -109,11 +138,15 @@ def ingest(
         games = published_games(answers, season)
         over = games[games["game_date"].dt.date.between(first, min(last, today)) & ~games["is_postponed"]]
         found = Ingested(
-            not_final=[f"{_named(game)} is not final" for _, game in over[~over["is_final"]].iterrows()],
+            missing=[
+                MissingGame(game["game_date"].date(), f"{_named(game)} is not final")
+                for _, game in over[~over["is_final"]].iterrows()
+            ],
             postponed=[_named(game) for _, game in games[games["is_postponed"]].iterrows()],
         )
         reading = _Reading(answers, over[over["is_final"]].reset_index(drop=True), play_by_play, on_answer)
-        box_scores, found.refused = reading.box_scores()
+        box_scores, refused = reading.box_scores()
+        found.missing += refused
         shots = reading.shots(box_scores)
         players = reading.birth_dates(sorted(set(box_scores["player_id"])))
         write_schedule(folder, season, games)
@@ -123,12 +156,108 @@ def ingest(
         before = _days_of_games(folder, box_scores)
         corrected = _replace_games(folder, layout.SHOTS, shots) | _replace_games(folder, layout.BOX_SCORES, box_scores)
     found.games = box_scores["game_id"].nunique()
-    found.new_days = sorted({day.date() for day in box_scores["game_date"].unique()} - before)
+    found.days = sorted({day.date() for day in box_scores["game_date"].unique()})
+    found.new_days = sorted(set(found.days) - before)
     found.corrected_days = sorted(corrected - set(found.new_days))
     charted = reading.games[reading.games["game_id"].str[2].isin(SHOT_CHART_TYPES)]
     charted = charted[charted["game_id"].isin(box_scores["game_id"]) & ~charted["game_id"].isin(shots["game_id"])]
     found.without_shots = [_named(game) for _, game in charted.iterrows()]
     return found
+
+
+@dataclass(frozen=True)
+class PublishedSchedule:
+    """A season's schedule as it is published now, and what it changes in the calendar; nothing is written yet."""
+
+    folder: Path
+    season: str
+    games: pd.DataFrame
+    change: CalendarChange
+
+    def tables_that_lose_days(self, home: Home) -> dict[str, list[date]]:
+        """The days that would be no partitions any more and that the home's tables have rows of, by table."""
+        versions = home.warehouse.partition_versions()
+        lost = {
+            table.name: sorted(
+                set(versions.loc[versions["table_name"] == table.qualified_name, "day"].dt.date) & set(self._removed(table))
+            )
+            for table in lineage.TABLES.values()
+        }
+        return {table: days for table, days in lost.items() if days}
+
+    def _removed(self, table: Table) -> Sequence[date]:
+        is_game_days = lineage.partitions_of(table) is game_days
+        return self.change.removed_game_days if is_game_days else self.change.removed_eligible_days
+
+    def write(self, calendar_file: Path = SEASONS_FILE) -> None:
+        """Write the folder's schedule, and then the calendar."""
+        with _alone(self.folder):
+            write_schedule(self.folder, self.season, self.games)
+        write_seasons(self.change.seasons, calendar_file)
+
+
+def published_schedule(
+    folder: Path, api: StatsApi | None, season: str, calendar_file: Path = SEASONS_FILE
+) -> PublishedSchedule:
+    """Ask for the season's schedule. Raises CalendarError where it does not fit between the seasons that are known."""
+    with _alone(folder):
+        games = published_games(Answers(folder, api), season)
+    change = planned_change(games[~games["is_postponed"]], load_seasons(calendar_file))
+    return PublishedSchedule(folder, season, games, change)
+
+
+@dataclass(frozen=True)
+class IngestedInjuries:
+    """What a report brought: items of news, names of players who are not known, and what the folder covers now."""
+
+    items: int
+    unknown: list[str]
+    covered_from: date
+    covered_to: date
+
+
+def ingest_injuries(folder: Path, file: Path) -> IngestedInjuries:
+    """Put an injury report in the place of the folder's news of the days that it covers, and say that they are covered.
+
+    Raises RawDataError where the file cannot be used, or where days between it and the folder's news would be covered by neither.
+    """
+    report = injury_report.read_report(file)
+    with _alone(folder):
+        source = ParquetFolder(folder, str(folder))
+        cover = source.injuries_cover()
+        covered_from, covered_to = _joined(cover, report, file, folder)
+        news, box_scores = source.injuries(), raw_folder.read_all(folder, layout.BOX_SCORES)
+        before = news[news["date"] < pd.Timestamp(report.covered_from)]
+        added = injury_report.news_of(report, box_scores, _out_after(before, box_scores))
+        covered = {"covered_from": str(covered_from), "covered_to": str(covered_to)}
+        days: list[object] = list(pd.date_range(report.covered_from, report.covered_to).date)
+        raw_folder.replace(folder, layout.INJURIES, "date", days, added, covered)
+    unknown = sorted(set(added.loc[added["player_id"].isna(), "player_name"]))
+    return IngestedInjuries(len(added), unknown, covered_from, covered_to)
+
+
+def _joined(cover: tuple[date, date] | None, report: InjuryReport, file: Path, folder: Path) -> tuple[date, date]:
+    if cover is None:
+        return report.covered_from, report.covered_to
+    one_day = timedelta(days=1)
+    if report.covered_from > cover[1] + one_day or report.covered_to < cover[0] - one_day:
+        raise RawDataError(
+            f"{file} covers {report.covered_from} to {report.covered_to}, and {folder} covers {cover[0]} to {cover[1]}: the days "
+            "between are covered by neither. Ingest their reports first."
+        )
+    return min(cover[0], report.covered_from), max(cover[1], report.covered_to)
+
+
+def _out_after(news: pd.DataFrame, box_scores: pd.DataFrame) -> dict[int, str]:
+    """The players who are out by their last news, with the teams for which they played last."""
+    last = news.dropna(subset="player_id").drop_duplicates("player_id", keep="last")
+    out = set(last.loc[last["status"] == injury_report.OUT, "player_id"])
+    teams = (
+        box_scores.sort_values("game_date", kind="stable")
+        .drop_duplicates("player_id", keep="last")
+        .set_index("player_id")["team"]
+    )
+    return {int(player): teams[player] for player in sorted(out & set(teams.index))}
 
 
 def published_games(answers: Answers, season: str) -> pd.DataFrame:
@@ -160,18 +289,20 @@ class _Reading:
     on_answer: OnAnswer
     done: int = 0
 
-    def box_scores(self) -> tuple[pd.DataFrame, list[str]]:
-        """The rows of all games, and what is said of those that are refused."""
-        rows, refused = [], []
+    def box_scores(self) -> tuple[pd.DataFrame, list[MissingGame]]:
+        """The rows of all games that can be right, and the others."""
+        rows: list[dict[str, object]] = []
+        refused = []
         for _, game in self.games.iterrows():
             question = stats_answers.ask_box_score(game["game_id"])
             parse = partial(stats_answers.box_score_of, game=game)
             try:
-                rows.append(self.answers.get(question, parse, _settled_after(game["game_date"])))
+                rows += self.answers.get(question, parse, _settled_after(game["game_date"]))
             except NotAsItShouldBe as wrong:
-                refused.append(f"{_named(game)} is refused: {wrong}")
+                refused.append(MissingGame(game["game_date"].date(), f"{_named(game)} is refused: {wrong}"))
             self._count()
-        return _together(rows, layout.BOX_SCORES), refused
+        box_scores = pd.DataFrame(rows, columns=list(layout.BOX_SCORES.columns))
+        return box_scores.astype({"game_date": "datetime64[ns]", "starter": "boolean"}), refused
 
     def shots(self, box_scores: pd.DataFrame) -> pd.DataFrame:
         """The shots of the games whose box scores are right."""
@@ -184,7 +315,9 @@ class _Reading:
             parse = partial(stats_answers.shots_of, games=of_week)
             rows.append(self.answers.get(question, parse, _settled_after(first_day + WEEK - timedelta(days=1))))
             self._count()
-        return self._with_assists(_together(rows, layout.SHOTS), games) if rows else _together(rows, layout.SHOTS)
+        if not rows:
+            return raw_folder.as_stored(pd.DataFrame(columns=list(layout.SHOTS.columns)), layout.SHOTS)
+        return self._with_assists(pd.concat(rows, ignore_index=True), games)
 
     def _with_assists(self, shots: pd.DataFrame, games: pd.DataFrame) -> pd.DataFrame:
         """Shots with who was assisted, where play-by-play is asked for or was kept."""
@@ -218,12 +351,13 @@ class _Reading:
 
     def _count(self) -> None:
         self.done += 1
+        self.on_answer(self.done, max(self.done, self.expected))
+
+    @cached_property
+    def expected(self) -> int:
+        """How many answers there will be at least: players whose birth dates are asked for come on top."""
         weeks = self.games["game_date"].dt.to_period("W-SUN").nunique()
-        self.on_answer(self.done, max(self.done, len(self.games) * (1 + self.play_by_play) + weeks))
-
-
-def _together(rows: Sequence[pd.DataFrame], file: RawFile) -> pd.DataFrame:
-    return pd.concat(rows, ignore_index=True) if rows else raw_folder.as_stored(pd.DataFrame(columns=list(file.columns)), file)
+        return len(self.games) * (1 + self.play_by_play) + weeks
 
 
 def _settled_after(day: pd.Timestamp) -> Callable[[Answer], bool]:

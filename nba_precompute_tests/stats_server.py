@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from nba_precompute.sources.stats_answers import STATISTICS
+from nba_precompute_tests.conftest import box_row, schedule_row, shot_rows
 
 
 @dataclass
@@ -278,3 +279,39 @@ def serving(league: League) -> Iterator[Server]:
         http.shutdown()
         thread.join()
         http.server_close()
+
+
+# ------------------------------------------------------------------------------------------------------ three games of a season
+
+SEASON = "2024-25"
+FIRST, SECOND, THIRD = "0022400001", "0022400002", "0022400010"
+OPENING, NEXT_DAY = date(2024, 10, 22), date(2024, 10, 23)
+MORNING_AFTER = date(2024, 10, 24)
+
+
+def game(game_id, day, home, away, first_player, a_side=2):
+    """Players of 5 points and 30 minutes on both sides, of whom the first five of a side start, where there are so many."""
+    of_season = {"season": SEASON, "game_id": game_id, "game_date": pd.Timestamp(day)}
+    box = [
+        box_row(
+            first_player + number,
+            home if number < a_side else away,
+            starter=number % a_side < 5 if a_side > 5 else None,
+            **of_season,
+        )
+        for number in range(2 * a_side)
+    ]
+    shots = shot_rows(first_player, {"Mid-Range": (2, 4)}, game_id, game_date=pd.Timestamp(day))
+    return schedule_row(game_id, day, home, away, season=SEASON), box, shots.assign(event_id=range(7, 7 + len(shots)))
+
+
+def three_games():
+    """Two games on the opening night, the first with twelve players, and one on the next day."""
+    games = [
+        game(FIRST, OPENING, "BOS", "NYK", 100, a_side=6),
+        game(SECOND, OPENING, "LAL", "MIN", 200),
+        game(THIRD, NEXT_DAY, "DET", "IND", 300),
+    ]
+    schedule, boxes, shots = zip(*games, strict=True)
+    box_scores = pd.DataFrame([row for box in boxes for row in box])
+    return League(pd.DataFrame(schedule), box_scores, pd.concat(shots, ignore_index=True), today=MORNING_AFTER)

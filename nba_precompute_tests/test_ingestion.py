@@ -16,43 +16,29 @@ from nba_precompute.sources import RawDataError, layout, raw_folder
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.stats_answers import NotAsItShouldBe, ask_schedule, games_of, minutes_of
 from nba_precompute.sources.stats_api import ATTEMPTS, RESPONSES, Answer, StatsApi, StatsApiError
-from nba_precompute_tests.conftest import REAL_DATA, box_row, needs_real_data, schedule_row, shot_rows
+from nba_precompute_tests.benchmarks.ingestion import in_order
+from nba_precompute_tests.conftest import REAL_DATA, box_row, needs_real_data
 from nba_precompute_tests.processes import command_line
-from nba_precompute_tests.stats_server import League, birth_date, league_of, serving
+from nba_precompute_tests.stats_server import (
+    FIRST,
+    MORNING_AFTER,
+    NEXT_DAY,
+    OPENING,
+    SEASON,
+    SECOND,
+    THIRD,
+    birth_date,
+    league_of,
+    serving,
+    three_games,
+)
 
-SEASON = "2024-25"
-FIRST, SECOND, THIRD = "0022400001", "0022400002", "0022400010"
-OPENING, NEXT_DAY = date(2024, 10, 22), date(2024, 10, 23)
-MORNING_AFTER = date(2024, 10, 24)
 RAW = (layout.SCHEDULE, layout.BOX_SCORES, layout.SHOTS)
-
-
-def game(game_id, day, home, away, first_player, a_side=2):
-    """Players of 5 points and 30 minutes on both sides, of whom the first five of a side start, where there are so many."""
-    of_season = {"season": SEASON, "game_id": game_id, "game_date": pd.Timestamp(day)}
-    box = [
-        box_row(
-            first_player + number,
-            home if number < a_side else away,
-            starter=number % a_side < 5 if a_side > 5 else None,
-            **of_season,
-        )
-        for number in range(2 * a_side)
-    ]
-    shots = shot_rows(first_player, {"Mid-Range": (2, 4)}, game_id, game_date=pd.Timestamp(day))
-    return schedule_row(game_id, day, home, away, season=SEASON), box, shots.assign(event_id=range(7, 7 + len(shots)))
 
 
 @pytest.fixture
 def league():
-    games = [
-        game(FIRST, OPENING, "BOS", "NYK", 100, a_side=6),
-        game(SECOND, OPENING, "LAL", "MIN", 200),
-        game(THIRD, NEXT_DAY, "DET", "IND", 300),
-    ]
-    schedule, boxes, shots = zip(*games, strict=True)
-    box_scores = pd.DataFrame([row for box in boxes for row in box])
-    return League(pd.DataFrame(schedule), box_scores, pd.concat(shots, ignore_index=True), today=MORNING_AFTER)
+    return three_games()
 
 
 @pytest.fixture
@@ -72,7 +58,6 @@ def api(server, said):
         server.url,
         pause_seconds=0,
         back_off_seconds=0,
-        timeout_seconds=0.3,
         say=said.append,
         now=lambda: datetime(2024, 10, 24, 12, tzinfo=UTC),
     )
@@ -153,12 +138,6 @@ def assert_same_tables(league, folder, days=None):
         pd.testing.assert_frame_equal(in_order(rows, file), in_order(expected, file), check_exact=True)
 
 
-def in_order(rows, file):
-    """The layout's columns as it stores them, in an order that follows from the rows alone."""
-    rows = rows.assign(**{name: rows[name].dt.tz_localize(None) for name in rows if getattr(rows[name].dtype, "tz", None)})
-    return raw_folder.as_stored(rows, file).sort_values(list(file.columns), ignore_index=True)
-
-
 def test_a_season_that_is_ingested_can_be_backfilled_from_its_folder(api, tmp_path):
     ingest_all(tmp_path, api)
     source = ParquetFolder(tmp_path, "ingested")
@@ -211,6 +190,8 @@ def test_a_season_that_is_not_published_is_told(api, tmp_path):
 )
 def test_a_passing_fault_is_told_and_asked_again(fault, words, server, api, said, league, tmp_path):
     server.faults["boxscoretraditionalv3"] = [fault]
+    if fault == "hang":
+        api.timeout_seconds = 2
     ingest_all(tmp_path, api, play_by_play=True)
     assert said == [f"for the box score of {FIRST}: {words}; asked again in 0 s (attempt 1 of 6)"]
     assert server.counts["boxscoretraditionalv3"] == 4  # three games, one of them asked twice
@@ -335,7 +316,6 @@ def test_an_answer_of_as_many_rows_as_the_api_gives_at_most_is_refused(league, a
         rows += [rows[0]] * (102_400 - len(rows))
 
     changed(league, "shotchartdetail", fill)
-    api.timeout_seconds = 30
     with pytest.raises(StatsApiError, match="with 102400 rows, where it cuts answers off"):
         ingest_all(tmp_path, api)
     assert tables(tmp_path) == {}
@@ -352,8 +332,9 @@ def test_two_at_once_are_refused(api, tmp_path):
 def test_a_game_that_is_not_final_is_named_and_the_others_are_written(league, api, tmp_path):
     league.status_texts[SECOND] = "Q4 2:11"
     found = ingest_all(tmp_path, api)
-    assert found.not_final == [f"2024-10-22: game {SECOND}, MIN at LAL, is not final"]
+    assert [game.why for game in found.missing] == [f"2024-10-22: game {SECOND}, MIN at LAL, is not final"]
     assert not found.is_complete
+    assert found.complete_days == [NEXT_DAY]
     assert set(stored(tmp_path, layout.BOX_SCORES)["game_id"]) == {FIRST, THIRD}
     assert SECOND in set(stored(tmp_path, layout.SCHEDULE)["game_id"])  # so its day is known to lack it
 
@@ -416,7 +397,7 @@ def test_a_box_score_that_cannot_be_right_is_refused_by_its_game(change, words, 
         lambda parameters, document: statistics_of(document, 100).update(change) if parameters["GameID"] == FIRST else None,
     )
     found = ingest_all(tmp_path, api)
-    assert found.refused == [f"2024-10-22: game {FIRST}, NYK at BOS, is refused: {words}"]
+    assert [game.why for game in found.missing] == [f"2024-10-22: game {FIRST}, NYK at BOS, is refused: {words}"]
     assert tables(tmp_path) == before  # what was there of it stays
 
 
@@ -618,4 +599,4 @@ def test_the_command_says_why_it_could_not_run(server, home):
 def test_the_command_wants_one_thing_to_ingest(arguments, home):
     done = command_line(home, "ingest", *arguments)
     assert done.exit_code == 2
-    assert "say what to ingest" in done.err
+    assert "say one thing to ingest" in done.err

@@ -33,8 +33,8 @@ from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.storage.duckdb import DuckDBWarehouse
 from nba_precompute.tables import columns
 from nba_precompute.turns import turn
+from nba_precompute_tests.team_days import COLUMNS, rows
 from nba_precompute_tests.test_command_line import REPOSITORY
-from nba_precompute_tests.test_duckdb_warehouse import COLUMNS, rows
 from nba_precompute_tests.test_event_log import rows_of
 from nba_precompute_tests.test_runs import Platform
 

@@ -1,6 +1,6 @@
 """What the warehouse does when something is in its way: broken first publications, other connections, changed contracts.
 
-Publication, contracts and locks in their ordinary course: test_duckdb_warehouse.
+Its file and lock in their ordinary course: test_duckdb_warehouse. What every warehouse promises: test_warehouses.
 """
 
 import os
@@ -9,23 +9,13 @@ import struct
 import threading
 
 import duckdb
-import pandas as pd
 import pytest
 
-from nba_precompute.storage import ContractError, Publication, SchemaChanged, WarehouseBusy, WarehouseUnreadable
+from nba_precompute.storage import SchemaChanged, WarehouseBusy, WarehouseUnreadable
 from nba_precompute.storage.duckdb import DuckDBWarehouse
 from nba_precompute.tables import columns
-from nba_precompute_tests.test_duckdb_warehouse import (
-    COLUMNS,
-    MONDAY,
-    TABLE,
-    TUESDAY,
-    points,
-    publish,
-    rows,
-    team_table,
-    writer,
-)
+from nba_precompute_tests.team_days import MONDAY, TABLE, TUESDAY, points, publish, rows, team_table
+from nba_precompute_tests.test_duckdb_warehouse import writer
 
 
 @pytest.fixture
@@ -33,64 +23,6 @@ def warehouse(tmp_path):
     filled = DuckDBWarehouse(tmp_path / "home" / "warehouse.duckdb", wait_limit_seconds=0.3)
     publish(filled, rows(MONDAY), rows(TUESDAY, points=90))
     return filled
-
-
-def publication(frame, *days, table=TABLE):
-    return Publication(table, frame, days, dict.fromkeys(days, "what it read"))
-
-
-# ------------------------------------------------------------------------------------------------- a day has one version
-
-
-def test_publish_returns_the_versions_that_the_warehouse_has_from_now_on(warehouse):
-    returned = warehouse.publish([publication(rows(MONDAY, points=7), MONDAY)], run_id="second", source="games")
-    stored = warehouse.partition_versions()
-    pd.testing.assert_frame_equal(returned, stored[stored["day"] == pd.Timestamp(MONDAY)].reset_index(drop=True))
-    assert returned[["table_name", "row_count", "run_id"]].to_numpy().tolist() == [["nba_test.team_days", 2, "second"]]
-
-
-def test_days_of_one_table_in_two_publications_have_one_version_each(tmp_path):
-    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
-    warehouse.publish([publication(rows(MONDAY), MONDAY), publication(rows(TUESDAY), TUESDAY)], run_id="run", source="games")
-    assert [day.date() for day in warehouse.partition_versions()["day"]] == [MONDAY, TUESDAY]
-
-
-def test_a_day_published_twice_in_one_run_is_refused(warehouse):
-    twice = [publication(rows(MONDAY, points=1), MONDAY), publication(rows(MONDAY, points=2), MONDAY)]
-    with pytest.raises(ContractError, match=r"nba_test.team_days: 2024-01-01 is published 2 times"):
-        warehouse.publish(twice, run_id="run", source="games")
-    assert points(warehouse)[MONDAY] == [100, 100]
-
-
-def test_a_time_of_day_where_a_day_belongs_is_refused(warehouse):
-    """The warehouse would cut it off, so that the stored rows were not the hashed ones and a day had two versions."""
-    at_three_and_four = rows(MONDAY).assign(game_date=pd.to_datetime(["2024-01-01 15:00", "2024-01-01 16:00"]))
-    with pytest.raises(ContractError, match=r"game_date has a time of day in 2 rows: 2024-01-01 15:00"):
-        publish(warehouse, at_three_and_four)
-    assert len(warehouse.partition_versions()) == 2
-
-
-def test_a_row_without_a_day_is_refused_as_a_broken_contract(warehouse):
-    frame = rows(MONDAY).assign(game_date=pd.to_datetime([None, "2024-01-05"]))
-    with pytest.raises(ContractError, match=r"(?s)game_date breaks not_nullable.*rows of 2024-01-05.*no rows of 2024-01-01"):
-        publish(warehouse, frame, days=[MONDAY])
-
-
-def test_a_day_without_the_hash_of_what_it_read_is_refused(warehouse):
-    with pytest.raises(ContractError, match=r"the hash of what was read is not given for 2024-01-01"):
-        warehouse.publish([Publication(TABLE, rows(MONDAY, points=1), [MONDAY], {})], run_id="run", source="games")
-    assert points(warehouse)[MONDAY] == [100, 100]
-
-
-def test_publishing_nothing_changes_nothing(tmp_path):
-    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
-    assert warehouse.publish([], run_id="run", source="games").empty
-    assert not warehouse.path.exists()
-
-
-def test_no_versions_have_the_types_of_versions(warehouse, tmp_path):
-    nothing = DuckDBWarehouse(tmp_path / "nothing.duckdb").partition_versions()
-    pd.testing.assert_series_equal(nothing.dtypes, warehouse.partition_versions().dtypes)
 
 
 # --------------------------------------------------------------------------------------------- killed on the way
@@ -281,45 +213,3 @@ def test_a_column_of_another_type_is_refused_on_reading_too(warehouse):
     retyped = team_table(points=columns.number("scored", "points"))
     with pytest.raises(SchemaChanged, match=rf"nba_test.team_days in {warehouse.path} .*points \(INTEGER, now DOUBLE\)"):
         warehouse.read(retyped)
-
-
-def test_a_table_that_was_dropped_has_no_day_before_it_is_made_again_and_then_only_those_made(warehouse):
-    with duckdb.connect(warehouse.path) as connection:
-        connection.execute("DROP TABLE nba_test.team_days")
-    assert warehouse.partition_versions().empty
-    publish(warehouse, rows(TUESDAY, points=1), run_id="again")
-    assert warehouse.partition_versions()[["day", "run_id"]].to_numpy().tolist() == [[pd.Timestamp(TUESDAY), "again"]]
-    assert points(warehouse) == {TUESDAY: [1, 1]}
-
-
-def test_a_column_that_became_nullable_takes_missing_values(tmp_path):
-    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
-    publish(warehouse, rows(MONDAY).assign(rank=1), table=team_table(rank=columns.integer("place", nullable=False)))
-    loosened = team_table(rank=columns.integer("place", nullable=True))
-    publish(warehouse, rows(MONDAY).assign(rank=[1, None]), table=loosened)
-    assert warehouse.read(loosened)["rank"].tolist() == [1, pd.NA]
-
-
-def test_a_required_column_that_left_the_schema_does_not_stop_publication(tmp_path):
-    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb")
-    ranked = team_table(rank=columns.integer("place in the league", nullable=False))
-    publish(warehouse, rows(MONDAY).assign(rank=1), table=ranked)
-    publish(warehouse, rows(TUESDAY, points=90))
-    assert points(warehouse) == {MONDAY: [100, 100], TUESDAY: [90, 90]}
-    assert warehouse.read(ranked)["rank"].tolist() == [1, 1, pd.NA, pd.NA]
-
-
-def test_a_table_whose_description_alone_changed_says_so(warehouse):
-    described = columns.table(
-        dataset="nba_test",
-        name="team_days",
-        day="game_date",
-        key=["game_date", "team_abbr"],
-        code_version="1",
-        description="A team's day, in other words.",
-        columns=COLUMNS,
-    )
-    publish(warehouse, rows(MONDAY), table=described)
-    with duckdb.connect(warehouse.path, read_only=True) as connection:
-        [comment] = connection.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'team_days'").fetchone()
-    assert comment == "A team's day, in other words."

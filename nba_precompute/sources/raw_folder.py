@@ -37,8 +37,19 @@ def read(folder: Path, file: RawFile, column: str, values: list[object]) -> pd.D
     table = _stored(folder, file)
     if table is None:
         return as_stored(pd.DataFrame(columns=list(file.columns)), file)
-    found = table.filter(_has(table, column, values)).select(list(file.columns))
-    return found.cast(_schema(file)).to_pandas(date_as_object=False)
+    return _in_layout(table.filter(_has(table, column, values)), file)
+
+
+def read_all(folder: Path, file: RawFile) -> pd.DataFrame:
+    """All rows of a file, as `as_stored` has them; none where there is no file."""
+    table = _stored(folder, file)
+    if table is None:
+        return as_stored(pd.DataFrame(columns=list(file.columns)), file)
+    return _in_layout(table, file)
+
+
+def _in_layout(table: pa.Table, file: RawFile) -> pd.DataFrame:
+    return table.select(list(file.columns)).cast(_schema(file)).to_pandas(date_as_object=False)
 
 
 def as_stored(rows: pd.DataFrame, file: RawFile) -> pd.DataFrame:
@@ -46,20 +57,29 @@ def as_stored(rows: pd.DataFrame, file: RawFile) -> pd.DataFrame:
     return _as_arrow(rows, file).to_pandas(date_as_object=False)
 
 
-def replace(folder: Path, file: RawFile, column: str, values: list[object], rows: pd.DataFrame) -> None:
-    """Put rows in the place of those whose column has one of the values, by day and key; other columns and rows stay."""
+def replace(
+    folder: Path,
+    file: RawFile,
+    column: str,
+    values: list[object],
+    rows: pd.DataFrame,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Put rows in the place of those whose column has one of the values, in the order of the days; other columns and rows stay."""
     added = _as_arrow(rows, file)
     table = _stored(folder, file)
     if table is None:
-        _write(folder, file, added, None)
+        _write(folder, file, added, metadata)
         return
     columns = [field.with_nullable(True) for field in table.schema]
     stays = table.filter(pc.invert(_has(table, column, values))).cast(pa.schema(columns, metadata=table.schema.metadata))
     fields = {field.name: field for field in columns}
     added = added.cast(pa.schema([fields[name] for name in added.column_names]))
     together = pa.concat_tables([stays, added], promote_options="default")
-    keys = [key for key in (file.day, "game_id", "player_id") if key in together.column_names]
-    _write(folder, file, together.sort_by([(key, "ascending") for key in keys]), None)
+    # news of a day stays in the order that it came in: the last item holds
+    keys = [file.day, "game_id", "player_id"] if "game_id" in file.columns else [file.day]
+    order = [(key, "ascending") for key in keys if key in together.column_names]
+    _write(folder, file, together.sort_by(order) if order else together, metadata)
 
 
 def _has(table: pa.Table, column: str, values: list[object]) -> pa.Array:

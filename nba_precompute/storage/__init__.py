@@ -41,11 +41,13 @@ class WarehouseUnwritable(WarehouseError):
     """The warehouse cannot be written where it is: no space, no permission."""
 
 
-def source_mismatch(home: str, known: str, asked_for: str) -> SourceMismatch:
+def source_mismatch(
+    home: str, known: str, asked_for: str, another: str = "another home (NBA_PRECOMPUTE_HOME=DIR)"
+) -> SourceMismatch:
     """The refusal of a second source, with the two ways out."""
     return SourceMismatch(
         f"{home} was made from {known}, {asked_for} was asked for, and rows of two sources must not meet. "
-        "Use another home (NBA_PRECOMPUTE_HOME=DIR), or delete this one's tables and history with --reset."
+        f"Use {another}, or delete this one's tables and history with --reset."
     )
 
 
@@ -100,4 +102,8 @@ class Warehouse(Protocol):
 
     def delete(self) -> None:
         """Remove the whole warehouse."""
+        ...
+
+    def cost(self) -> Mapping[str, int]:
+        """What this process has asked of the warehouse so far, by kind, where somebody sends a bill; else nothing."""
         ...

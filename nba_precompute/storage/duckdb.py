@@ -9,7 +9,6 @@ import random
 import re
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,10 +20,8 @@ from typing import Any, TypeVar
 import duckdb
 import pandas as pd
 import pyarrow as pa
-from pandera.errors import SchemaErrors
 
 from nba_precompute.storage import (
-    ContractError,
     Publication,
     SchemaChanged,
     WarehouseBusy,
@@ -33,7 +30,7 @@ from nba_precompute.storage import (
     WarehouseUnwritable,
     source_mismatch,
 )
-from nba_precompute.storage.content_hash import hash_days
+from nba_precompute.storage.contract import VERSION_TYPES, kinds_of, no_rows, no_versions, validated, versions_of
 from nba_precompute.tables import columns
 from nba_precompute.tables.columns import Table
 
@@ -44,9 +41,6 @@ WAIT_LIMIT_SECONDS = 60.0
 
 SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.05, 0.2
 """Between tries; random, so that waiting processes do not try in step."""
-
-EXAMPLES_SHOWN = 10
-"""Keys that a contract error names for each broken rule."""
 
 SQL_TYPES = {
     columns.TEXT: "VARCHAR",
@@ -94,18 +88,6 @@ ORDER BY table_name, day
 """
 """A table that was dropped, as the refusal of a changed type asks for, has no day any more."""
 
-VERSION_TYPES = {
-    "table_name": "object",
-    "day": "datetime64[ns]",
-    "content_hash": "object",
-    "read_hash": "object",
-    "code_version": "object",
-    "row_count": "int32",
-    "run_id": "object",
-    "published_at": "datetime64[us]",
-}
-"""Columns of nba_reference.partition_versions as pandas has them."""
-
 HINDRANCES = {
     r"No space left on device|File too large|Disk quota exceeded": "Free space on its disk",
     r"Permission denied|Read-only file system": "Allow this user to write it and its folder",
@@ -124,10 +106,10 @@ class DuckDBWarehouse:
 
     def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> pd.DataFrame:
         """Validate every frame against its contract, then replace all days and their versions in one transaction."""
-        frames = _validated(publications)
-        versions = [_versions(publication, frame, run_id) for publication, frame in zip(publications, frames, strict=True)]
+        frames = validated(publications)
+        versions = [versions_of(publication, frame, run_id) for publication, frame in zip(publications, frames, strict=True)]
         if not versions:
-            return _no_versions()
+            return no_versions()
 
         def write(connection: duckdb.DuckDBPyConnection) -> None:
             with _transaction(connection):
@@ -148,7 +130,7 @@ class DuckDBWarehouse:
         """Rows of the days from `start` to `end`, both included, in the contract's types and order of day and key."""
         wanted = list(columns or table.columns)
         if not self.path.exists():
-            return _no_rows(table, wanted)
+            return no_rows(table, wanted)
         return self._patiently(
             lambda connection: _rows(connection, table, start or date.min, end or date.max, wanted), read_only=True
         )
@@ -156,7 +138,7 @@ class DuckDBWarehouse:
     def read_together(self, wanted: Sequence[tuple[Table, date, date]]) -> list[pd.DataFrame]:
         """What `read` gives for each, on one connection: no publication comes in between."""
         if not self.path.exists():
-            return [_no_rows(table, table.columns) for table, _, _ in wanted]
+            return [no_rows(table, table.columns) for table, _, _ in wanted]
         return self._patiently(
             lambda connection: [_rows(connection, table, start, end, table.columns) for table, start, end in wanted],
             read_only=True,
@@ -167,10 +149,10 @@ class DuckDBWarehouse:
 
         def versions(connection: duckdb.DuckDBPyConnection) -> pd.DataFrame:
             if not _stored_types(connection, "nba_reference", "partition_versions"):
-                return _no_versions()
+                return no_versions()
             return connection.execute(VERSIONS_OF_TABLES_THAT_ARE_THERE).df().astype(VERSION_TYPES)
 
-        return self._patiently(versions, read_only=True) if self.path.exists() else _no_versions()
+        return self._patiently(versions, read_only=True) if self.path.exists() else no_versions()
 
     def source(self) -> str | None:
         """The source that the tables were made from; None before the first publication."""
@@ -201,6 +183,10 @@ class DuckDBWarehouse:
             self._refuse_a_folder()
             for file in (self.path, self._log):
                 file.unlink(missing_ok=True)
+
+    def cost(self) -> dict[str, int]:
+        """Nothing: nobody sends a bill."""
+        return {}
 
     def _refuse_a_folder(self) -> None:
         if self.path.is_dir():
@@ -311,80 +297,12 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.commit()
 
 
-def _validated(publications: Sequence[Publication]) -> list[pd.DataFrame]:
-    """The frames in their contracts' columns and types; every failure of every frame at once."""
-    frames, broken = [], []
-    for publication in publications:
-        table = publication.table
-        absent = [name for name in table.columns if name not in publication.frame.columns]
-        if absent:
-            broken.append(f"{table.qualified_name}: column {', '.join(absent)} is not in the rows")
-            continue
-        try:
-            frame = table.conform(publication.frame)
-        except (TypeError, ValueError) as error:
-            broken.append(f"{table.qualified_name}: a column does not have its type: {error}")
-            continue
-        broken += _broken_rules(table, frame) + _wrong_days(publication, frame)
-        frames.append(frame)
-    broken += _days_published_twice(publications)
-    if broken:
-        raise ContractError(
-            "Nothing was published, the rows break their contract:\n"
-            + "\n".join(broken)
-            + "\nCorrect the raw games that these rows come from, or the table's formula."
-        )
-    return frames
-
-
-def _broken_rules(table: Table, frame: pd.DataFrame) -> list[str]:
-    try:
-        table.schema.validate(frame, lazy=True)
-    except SchemaErrors as errors:
-        cases = errors.failure_cases
-        found = []
-        for (column, rule), failed in cases.groupby([cases["column"].fillna("(row)"), "check"], sort=False):
-            places = failed["index"].dropna().astype("int64").unique()
-            keys = frame.loc[places[:EXAMPLES_SHOWN], list(table.key)].astype(str)
-            examples = "; ".join(", ".join(f"{name} {value}" for name, value in row.items()) for row in keys.to_dict("records"))
-            found.append(f"{table.qualified_name}.{column} breaks {rule} in {max(len(places), 1)} rows: {examples}")
-        return found
-    return []
-
-
-def _wrong_days(publication: Publication, frame: pd.DataFrame) -> list[str]:
-    name = publication.table.qualified_name
-    there = set(frame[publication.table.day].dropna().dt.date)  # a missing day breaks the contract already
-    wanted = set(publication.days)
-    found = []
-    for column in [column for column, kind in publication.table.schema.dtypes.items() if str(kind) == columns.DAY]:
-        with_time = frame[column].dropna()
-        with_time = with_time[with_time != with_time.dt.normalize()]
-        if len(with_time):
-            found.append(f"{name}.{column} has a time of day in {len(with_time)} rows: {with_time.iloc[0]}; a day is midnight")
-    if wanted - set(publication.read):
-        unread = ", ".join(map(str, sorted(wanted - set(publication.read))))
-        found.append(f"{name}: the hash of what was read is not given for {unread}")
-    if there - wanted:
-        found.append(f"{name} has rows of {', '.join(map(str, sorted(there - wanted)))}, which the run does not publish")
-    if wanted - there:
-        found.append(
-            f"{name} has no rows of {', '.join(map(str, sorted(wanted - there)))}; a day without rows is not published"
-        )
-    return found
-
-
-def _days_published_twice(publications: Sequence[Publication]) -> list[str]:
-    counted = Counter((publication.table.qualified_name, day) for publication in publications for day in publication.days)
-    return [f"{name}: {day} is published {times} times in one run" for (name, day), times in counted.items() if times > 1]
-
-
 def _rows(connection: duckdb.DuckDBPyConnection, table: Table, start: date, end: date, wanted: Sequence[str]) -> pd.DataFrame:
     stored = _stored_types(connection, table.dataset, table.name)
     if not stored:
-        return _no_rows(table, wanted)
+        return no_rows(table, wanted)
     _refuse_changed_types(connection, table, stored)
-    kinds = _kinds(table, wanted)
+    kinds = kinds_of(table, wanted)
     named = ", ".join(
         f'"{name}"' if name in stored else f'CAST(NULL AS {SQL_TYPES[kind]}) AS "{name}"' for name, kind in kinds.items()
     )
@@ -395,37 +313,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, table: Table, start: date, end:
     return found.to_pandas(date_as_object=False, types_mapper=NULLABLE.get).astype(kinds, copy=False)
 
 
-def _no_rows(table: Table, wanted: Sequence[str]) -> pd.DataFrame:
-    return pd.DataFrame(columns=list(wanted)).astype(_kinds(table, wanted))
-
-
-def _kinds(table: Table, wanted: Sequence[str]) -> dict[str, str]:
-    return {name: str(table.schema.columns[name].dtype) for name in wanted}
-
-
 def _sql_types(table: Table) -> dict[str, str]:
-    return {name: SQL_TYPES[kind] for name, kind in _kinds(table, table.columns).items()}
-
-
-def _no_versions() -> pd.DataFrame:
-    return pd.DataFrame(columns=list(VERSION_TYPES)).astype(VERSION_TYPES)
-
-
-def _versions(publication: Publication, frame: pd.DataFrame, run_id: str) -> pd.DataFrame:
-    table = publication.table
-    hashes = hash_days(frame, table.day, table.columns)
-    return pd.DataFrame(
-        {
-            "table_name": table.qualified_name,
-            "day": hashes.index,
-            "content_hash": hashes.to_numpy(),
-            "read_hash": [publication.read[day.date()] for day in hashes.index],
-            "code_version": table.code_version,
-            "row_count": frame.groupby(table.day).size().reindex(hashes.index).to_numpy(),
-            "run_id": run_id,
-            "published_at": datetime.now(UTC).replace(tzinfo=None),
-        }
-    ).astype(VERSION_TYPES)
+    return {name: SQL_TYPES[kind] for name, kind in kinds_of(table, table.columns).items()}
 
 
 def _remember_source(connection: duckdb.DuckDBPyConnection, source: str, path: Path) -> None:

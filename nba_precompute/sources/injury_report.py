@@ -1,0 +1,184 @@
+"""The league's injury report as CSV, turned into the layout's news. No files are written here.
+
+The report's own columns, in any case, with spaces or underscores: `Report Date` (the day it was published), `Team`, `Player Name`
+("Last, First" or "First Last"), `Current Status`, `Reason`; beside them `covered_from` and `covered_to`, the first and last day
+whose reports are all in the file, the same in every row. Other columns are left aside. A row without a player says only what the
+file covers.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+from nba_precompute.sources import RawDataError, layout
+
+OUT, RETURNED = layout.NEWS
+
+DAY_TO_DAY = "DTD"
+"""What the context of a player looks for in a note: he is doubtful on the day after it, and not held out later."""
+
+NEWS_OF_STATUS = {
+    "out": (OUT, ""),
+    "doubtful": (OUT, f" ({DAY_TO_DAY})"),
+    "questionable": (RETURNED, ""),
+    "probable": (RETURNED, ""),
+    "available": (RETURNED, ""),
+}
+"""The league's words. Doubtful is a one-in-four chance to play, questionable an even one, so only the first counts as absent."""
+
+COLUMNS = ("report_date", "team", "player_name", "current_status", "reason", "covered_from", "covered_to")
+
+TEAM_NAMES = {
+    "atlanta hawks": "ATL",
+    "boston celtics": "BOS",
+    "brooklyn nets": "BKN",
+    "charlotte hornets": "CHA",
+    "chicago bulls": "CHI",
+    "cleveland cavaliers": "CLE",
+    "dallas mavericks": "DAL",
+    "denver nuggets": "DEN",
+    "detroit pistons": "DET",
+    "golden state warriors": "GSW",
+    "houston rockets": "HOU",
+    "indiana pacers": "IND",
+    "la clippers": "LAC",
+    "los angeles clippers": "LAC",
+    "los angeles lakers": "LAL",
+    "memphis grizzlies": "MEM",
+    "miami heat": "MIA",
+    "milwaukee bucks": "MIL",
+    "minnesota timberwolves": "MIN",
+    "new orleans pelicans": "NOP",
+    "new york knicks": "NYK",
+    "oklahoma city thunder": "OKC",
+    "orlando magic": "ORL",
+    "philadelphia 76ers": "PHI",
+    "phoenix suns": "PHX",
+    "portland trail blazers": "POR",
+    "sacramento kings": "SAC",
+    "san antonio spurs": "SAS",
+    "toronto raptors": "TOR",
+    "utah jazz": "UTA",
+    "washington wizards": "WAS",
+}
+
+
+@dataclass(frozen=True)
+class InjuryReport:
+    """The rows of a file, by day of publication: report_date, team (three letters), player_name, status, reason."""
+
+    rows: pd.DataFrame
+    covered_from: date
+    covered_to: date
+
+
+def read_report(file: Path) -> InjuryReport:
+    """The report in a CSV file. Raises RawDataError with the line where something is missing or not known."""
+    try:
+        rows = pd.read_csv(file, dtype="string", keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise RawDataError(f"{file} cannot be read as CSV ({error}). Save it again as CSV.") from error
+    rows.columns = [re.sub(r"\W+", "_", str(name).strip().lower()) for name in rows.columns]
+    absent = [column for column in COLUMNS if column not in rows.columns]
+    if absent:
+        raise RawDataError(
+            f"{file}: column {absent[0]} is missing. A report has {', '.join(COLUMNS)}; "
+            "without the days that it covers no day is captured."
+        )
+    rows = rows[list(COLUMNS)].apply(lambda column: column.str.strip())
+    covered_from, covered_to = (_one_day(file, rows, column) for column in ("covered_from", "covered_to"))
+    if covered_from > covered_to:
+        raise RawDataError(f"{file}: it covers {covered_from} to {covered_to}. Write the earlier day as covered_from.")
+    return InjuryReport(_players(file, rows, covered_from, covered_to), covered_from, covered_to)
+
+
+def _one_day(file: Path, rows: pd.DataFrame, column: str) -> date:
+    values = set(rows[column])
+    if len(values) != 1:
+        raise RawDataError(f"{file}: column {column} holds {len(values)} different values. Write the same day in every row.")
+    return _day(file, column, values.pop(), "every line")
+
+
+def _day(file: Path, column: str, written: str, where: str) -> date:
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        raise RawDataError(f"{file}, {where}: {column} is {written!r}, which is no date. Write it as 2024-01-31.") from None
+
+
+def _players(file: Path, rows: pd.DataFrame, covered_from: date, covered_to: date) -> pd.DataFrame:
+    found = []
+    for index, row in rows[rows["player_name"] != ""].iterrows():
+        where = f"line {index + 2}"
+        day = _day(file, "report_date", row["report_date"], where)
+        if not covered_from <= day <= covered_to:
+            raise RawDataError(
+                f"{file}, {where}: report_date {day} lies outside {covered_from} to {covered_to}, which the file covers."
+            )
+        if row["current_status"].lower() not in NEWS_OF_STATUS:
+            known = ", ".join(NEWS_OF_STATUS)
+            raise RawDataError(f"{file}, {where}: current_status is {row['current_status']!r}, none of {known}. Correct it.")
+        team = row["team"] if row["team"] in layout.TEAMS else TEAM_NAMES.get(row["team"].lower())
+        if team is None:
+            raise RawDataError(
+                f"{file}, {where}: team is {row['team']!r}, none of the league's. Write its name or its three letters."
+            )
+        found.append((pd.Timestamp(day), team, row["player_name"], row["current_status"].lower(), row["reason"]))
+    reports = pd.DataFrame(found, columns=["report_date", "team", "player_name", "status", "reason"])
+    # of several reports of a day the last one holds
+    return reports.drop_duplicates(["report_date", "player_name", "team"], keep="last", ignore_index=True)
+
+
+def news_of(report: InjuryReport, box_scores: pd.DataFrame, out_before: Mapping[int, str]) -> pd.DataFrame:
+    """The layout's news, in the order of the days, and `player_name`; `player_id` is empty where nobody or several have the name.
+
+    A report names whoever may miss the next game of his team. So a player who was out and whom a later report of his team does
+    not name has returned. `out_before` are those who were out when the file begins, with their teams.
+    """
+    rows = report.rows.assign(player_id=identify(report.rows, box_scores))
+    items, out = [], dict(out_before)
+    for day, of_day in rows.groupby("report_date", sort=True):
+        named = set(of_day["player_id"].dropna())
+        reporting = set(of_day["team"])
+        for player, team in sorted(out.items()):
+            if team in reporting and player not in named:
+                items.append((day, player, RETURNED, "no longer in his team's report", None))
+                del out[player]
+        for row in of_day.itertuples(index=False):
+            status, mark = NEWS_OF_STATUS[row.status]
+            items.append((day, row.player_id, status, f"{row.status.capitalize()}: {row.reason}{mark}", row.player_name))
+            if pd.notna(row.player_id):
+                out.pop(row.player_id, None)
+                if status == OUT:
+                    out[row.player_id] = row.team
+    news = pd.DataFrame(items, columns=["date", "player_id", "status", "note", "player_name"])
+    return news.astype({"date": "datetime64[ns]", "player_id": "Int64"})
+
+
+def identify(rows: pd.DataFrame, box_scores: pd.DataFrame) -> pd.Series:
+    """The ids of the named players: of those who played under the name the one, or the one who played for the team last."""
+    last = box_scores.sort_values("game_date", kind="stable").drop_duplicates("player_id", keep="last")
+    last = last.assign(name=last["player_name"].map(plain_name))
+    by_name = last.groupby("name")["player_id"].agg(list)
+    by_name_and_team = last.groupby(["name", "team"])["player_id"].agg(list)
+    ids = []
+    for row in rows.itertuples(index=False):
+        name = plain_name(row.player_name)
+        found = by_name.get(name, [])
+        if len(found) > 1:
+            found = by_name_and_team.get((name, row.team), [])
+        ids.append(found[0] if len(found) == 1 else pd.NA)
+    return pd.Series(ids, rows.index, dtype="Int64")
+
+
+def plain_name(name: str) -> str:
+    """A name as both spellings have it: first name first, without accents, capitals and punctuation."""
+    last, comma, first = name.partition(",")
+    in_order = f"{first} {last}" if comma else name
+    letters = unicodedata.normalize("NFKD", in_order).encode("ascii", "ignore").decode().casefold()
+    return " ".join(re.sub(r"[^a-z0-9 ]", "", letters.replace("-", " ")).split())

@@ -1,0 +1,656 @@
+"""The warehouse of production: BigQuery. All of its SQL is here.
+
+Rows go by load jobs into staging tables that expire, and from there, with their versions, by one script in one transaction. Every
+job has an id that follows from what it does: when an answer is lost the job is submitted again, BigQuery answers that it knows it
+(409), and nothing is applied twice. What is transient is tried again with growing pauses, for a bounded time; what is not, never.
+"""
+
+import functools
+import hashlib
+import io
+import json
+import logging
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import requests
+from dagster_gcp import BigQueryResource
+from google.api_core import exceptions as answers
+from google.api_core.retry import Retry
+from google.auth import exceptions as credentials
+from google.cloud import bigquery
+
+from nba_precompute.storage import (
+    Publication,
+    SchemaChanged,
+    SourceMismatch,
+    WarehouseBusy,
+    WarehouseError,
+    WarehouseUnreadable,
+    WarehouseUnwritable,
+    source_mismatch,
+)
+from nba_precompute.storage.contract import VERSION_TYPES, kinds_of, no_rows, no_versions, validated, versions_of
+from nba_precompute.tables import columns
+from nba_precompute.tables.columns import Table
+
+Answer = TypeVar("Answer")
+
+WAIT_LIMIT_SECONDS = 300.0
+"""How long to try again what is transient. Google asks for back-off of at least minutes where a rate limit is exceeded."""
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.25, 32.0
+"""Between tries; random up to a bound that doubles, so that waiting processes do not try in step."""
+
+REQUEST_SECONDS = 120.0
+"""After which a request that was not answered counts as lost. BigQuery itself answers a poll within 10 s."""
+
+ONCE: dict[str, Any] = {"retry": None, "timeout": REQUEST_SECONDS}
+"""Of every request: what is tried again, and how long, is decided in one place (`_patiently`)."""
+
+MAXIMUM_BYTES_BILLED = 20 * 2**30
+"""A query that would be billed for more is refused by BigQuery: far above five seasons of all tables (about 0.3 GB)."""
+
+STAGING_DAYS = 1
+"""After which BigQuery deletes staging tables that a killed run left; a publication takes seconds."""
+
+REFERENCE, STAGING = "nba_reference", "nba_staging"
+"""The datasets (after the prefix) of versions and source, and of rows on their way."""
+
+LABEL = {"made_by": "nba_precompute"}
+"""On every dataset and table that is made here. A table without it is somebody else's, and is never written or deleted."""
+
+SQL_TYPES = {
+    columns.TEXT: "STRING",
+    columns.INTEGER: "INT64",
+    columns.NUMBER: "FLOAT64",
+    columns.FLAG: "BOOL",
+    columns.DAY: "DATE",
+}
+
+API_TYPES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+"""The API's older names of types that SQL calls otherwise."""
+
+ARROW_TYPES = {
+    columns.TEXT: pa.string(),
+    columns.INTEGER: pa.int64(),
+    columns.NUMBER: pa.float64(),
+    columns.FLAG: pa.bool_(),
+    columns.DAY: pa.date32(),
+}
+
+NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+"""Arrow's types that pandas would otherwise turn to doubles or objects where a value is missing."""
+
+VERSION_COLUMNS = {
+    "table_name": "STRING",
+    "day": "DATE",
+    "content_hash": "STRING",
+    "read_hash": "STRING",
+    "code_version": "STRING",
+    "row_count": "INT64",
+    "run_id": "STRING",
+    "published_at": "TIMESTAMP",
+}
+
+VERSIONS_SCHEMA = pa.schema(
+    [
+        pa.field(
+            name, {"DATE": pa.date32(), "INT64": pa.int64(), "TIMESTAMP": pa.timestamp("us", "UTC")}.get(kind, pa.string())
+        )
+        for name, kind in VERSION_COLUMNS.items()
+    ]
+)
+
+ABOUT_VERSIONS = "One row a published day of a table: hashes of its rows and of what it read, code version, run and time (UTC)"
+ABOUT_HISTORY = "One row a run and table: its days that are published, and of which no later run has made them again"
+
+TRANSIENT_REASONS = {"rateLimitExceeded", "jobRateLimitExceeded", "backendError", "internalError", "jobBackendError"}
+"""BigQuery's own words, where the status does not say it: a rate limit is a 403 like a missing permission."""
+
+TRANSIENT_WORDS = "due to concurrent update"
+"""Of a transaction that BigQuery aborted because another one changed the same table first."""
+
+TRANSIENT_ERRORS = (
+    answers.TooManyRequests,
+    answers.ServerError,
+    ConnectionError,
+    requests.exceptions.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.Timeout,
+    credentials.TransportError,
+)
+
+say = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BigQueryWarehouse:
+    """A warehouse in the datasets of a project whose names begin with `prefix`.
+
+    Rows are read through the Storage API where its client is given, else as JSON.
+    """
+
+    client: bigquery.Client
+    prefix: str = ""
+    storage_api: Any = None
+    wait_limit_seconds: float = WAIT_LIMIT_SECONDS
+    _spent: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
+    _counting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> pd.DataFrame:
+        """Validate every frame against its contract, load all into staging, then replace days and versions in one transaction."""
+        frames = validated(publications)
+        versions = [versions_of(publication, frame, run_id) for publication, frame in zip(publications, frames, strict=True)]
+        if not versions:
+            return no_versions()
+        published = pd.concat(versions, ignore_index=True)
+        with self._refusals(writing=True):
+            self._prepare([publication.table for publication in publications])
+            known, replaced = self._before(publications)
+            if known not in (None, source):
+                raise self._source_mismatch(known, source)
+            identity = _identity(self._place, run_id, source, published, replaced)
+            staged = [
+                self._load(f"{identity}_{number}", publication.table, frame)
+                for number, (publication, frame) in enumerate(zip(publications, frames, strict=True))
+            ]
+            staged_versions = self._load_versions(f"{identity}_versions", published)
+            try:
+                self._replace(identity, publications, frames, staged, published, staged_versions, source)
+            except answers.BadRequest:
+                if (known := self.source()) != source:  # somebody else was first to publish
+                    raise self._source_mismatch(known, source) from None
+                raise
+            for name in [*staged, staged_versions]:
+                self._patiently(functools.partial(self._delete_table, name))
+        return published
+
+    def read(
+        self, table: Table, start: date | None = None, end: date | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Rows of the days from `start` to `end`, both included, in the contract's types and order of day and key."""
+        with self._refusals():
+            return self._rows(table, start or date.min, end or date.max, list(columns or table.columns))
+
+    def read_together(self, wanted: Sequence[tuple[Table, date, date]]) -> list[pd.DataFrame]:
+        """What `read` gives for each, as BigQuery had it at one moment of its own clock."""
+        with self._refusals():
+            [(moment,)] = self._query("SELECT CURRENT_TIMESTAMP()").itertuples(index=False, name=None)
+            return [self._rows(table, start, end, table.columns, moment) for table, start, end in wanted]
+
+    def partition_versions(self) -> pd.DataFrame:
+        """A row a published day of a table that is there."""
+        with self._refusals():
+            named = ", ".join(VERSION_COLUMNS)
+            try:
+                found = self._query(f"SELECT {named} FROM {self._name(REFERENCE, 'partition_versions')}")
+                there = self._tables_that_are_there(sorted({name.split(".")[0] for name in found["table_name"]}))
+            except answers.NotFound:
+                return no_versions()
+            found = found[found["table_name"].isin(there)].sort_values(["table_name", "day"], ignore_index=True)
+            return found.assign(published_at=found["published_at"].dt.tz_convert(None)).astype(VERSION_TYPES)
+
+    def source(self) -> str | None:
+        """The source that the tables were made from; None before the first publication."""
+        with self._refusals():
+            try:
+                found = self._query(f"SELECT name FROM {self._name(REFERENCE, 'source')}")
+            except answers.NotFound:
+                return None
+            return str(found["name"].iloc[0]) if len(found) else None
+
+    def unwritable(self) -> str | None:
+        """What BigQuery says to a deletion of no row that is only planned."""
+        planned = bigquery.QueryJobConfig(dry_run=True)
+        for statement in (f"DELETE FROM {self._name(REFERENCE, 'partition_versions')} WHERE FALSE", "SELECT 1"):
+            try:
+                self.client.query(statement, job_config=planned, job_retry=None, **ONCE)
+            except answers.NotFound:  # nothing is published yet
+                continue
+            except (answers.GoogleAPICallError, credentials.GoogleAuthError, *TRANSIENT_ERRORS) as error:
+                return str(self._refusal(error, writing=True))
+            return None
+        return None
+
+    def delete(self) -> None:
+        """Remove every table that was made here, and the datasets that are then empty."""
+        with self._refusals(writing=True):
+            for dataset in self._patiently(lambda: list(self.client.list_datasets(**ONCE))):
+                if dataset.dataset_id.startswith(self.prefix) and LABEL.items() <= dataset.labels.items():
+                    self._patiently(functools.partial(self._delete_ours, dataset))
+
+    def cost(self) -> Mapping[str, int]:
+        """What this process has asked of BigQuery since it started, from the statistics of its jobs.
+
+        Jobs; bytes loaded; bytes that queries processed and that were billed for them; slot time in milliseconds.
+        """
+        with self._counting:
+            return dict(self._spent)
+
+    # ------------------------------------------------------------------------------------------------------ names
+
+    @property
+    def _place(self) -> str:
+        return f"{self.client.project}.{self.prefix}*"
+
+    def _id(self, dataset: str, name: str) -> str:
+        return f"{self.client.project}.{self.prefix}{dataset}.{name}"
+
+    def _name(self, dataset: str, name: str) -> str:
+        return f"`{self._id(dataset, name)}`"
+
+    def _name_of(self, table: Table) -> str:
+        return self._name(table.dataset, table.name)
+
+    # -------------------------------------------------------------------------------------------------- tables
+
+    def _stored(self, dataset: str, name: str) -> bigquery.Table | None:
+        try:
+            return self._patiently(lambda: self.client.get_table(self._id(dataset, name), **ONCE))
+        except answers.NotFound:
+            return None
+
+    def _prepare(self, tables: Sequence[Table]) -> None:
+        """Make what is not there, and give tables the columns, descriptions and NULLs that their contracts gained."""
+        statements = []
+        if self._stored(REFERENCE, "partition_versions") is None:
+            statements += self._reference_statements()
+        made = {REFERENCE, STAGING} if statements else set()
+        for table in {table.qualified_name: table for table in tables}.values():
+            stored = self._stored(table.dataset, table.name)
+            if stored is not None:
+                statements += self._migration(table, stored)
+                continue
+            if table.dataset not in made:
+                statements.append(self._schema_statement(table.dataset))
+                made.add(table.dataset)
+            statements.append(self._table_statement(table))
+            # those of a table of this name that was dropped
+            statements.append(
+                f"DELETE FROM {self._name(REFERENCE, 'partition_versions')} WHERE table_name = {_quoted(table.qualified_name)}"
+            )
+        if statements:
+            self._script(f"prepare_{uuid.uuid4().hex}", statements)
+
+    def _schema_statement(self, dataset: str, days: int | None = None) -> str:
+        options = [f"labels={_labels()}"]
+        if self.client.location:
+            options.append(f"location={_quoted(self.client.location)}")
+        if days is not None:
+            options.append(f"default_table_expiration_days={days}")
+        return f"CREATE SCHEMA IF NOT EXISTS `{self.client.project}.{self.prefix}{dataset}` OPTIONS({', '.join(options)})"
+
+    def _reference_statements(self) -> list[str]:
+        versions = self._name(REFERENCE, "partition_versions")
+        of_versions = ", ".join(f"{name} {kind} NOT NULL" for name, kind in VERSION_COLUMNS.items())
+        return [
+            self._schema_statement(REFERENCE),
+            self._schema_statement(STAGING, STAGING_DAYS),
+            f"CREATE TABLE IF NOT EXISTS {self._name(REFERENCE, 'source')} "
+            f"(name STRING NOT NULL, first_published_at TIMESTAMP NOT NULL) OPTIONS(labels={_labels()})",
+            f"CREATE TABLE IF NOT EXISTS {versions} ({of_versions}) CLUSTER BY table_name, day OPTIONS(labels={_labels()}, "
+            f"description={_quoted(ABOUT_VERSIONS)})",
+            f"CREATE OR REPLACE VIEW {self._name(REFERENCE, 'processor_run_history')} "
+            f"OPTIONS(labels={_labels()}, description={_quoted(ABOUT_HISTORY)}) AS\n"
+            "SELECT table_name AS processor_name, run_id, MIN(day) AS first_day, MAX(day) AS last_day, COUNT(*) AS days, "
+            "SUM(row_count) AS records, MAX(code_version) AS code_version, MAX(published_at) AS finished_at\n"
+            f"FROM {versions} GROUP BY table_name, run_id",
+        ]
+
+    def _table_statement(self, table: Table) -> str:
+        named = ",\n".join(
+            f"`{name}` {SQL_TYPES[kind]}{'' if table.schema.columns[name].nullable else ' NOT NULL'} "
+            f"OPTIONS(description={_quoted(columns.meaning(table.schema.columns[name]))})"
+            for name, kind in kinds_of(table, table.columns).items()
+        )
+        clustered = [name for name in table.key if name != table.day][:4]  # BigQuery clusters on four columns at most
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self._name_of(table)} (\n{named}\n)\nPARTITION BY `{table.day}`\n"
+            f"CLUSTER BY {', '.join(f'`{name}`' for name in clustered)}\n"
+            f"OPTIONS(require_partition_filter=TRUE, labels={_labels()}, description={_quoted(table.description)})"
+        )
+
+    def _migration(self, table: Table, stored: bigquery.Table) -> list[str]:
+        if not LABEL.items() <= stored.labels.items():
+            raise WarehouseUnwritable(
+                f"{self._id(table.dataset, table.name)} was not made by nba_precompute (it lacks the label {LABEL}), and is left "
+                "alone. Use another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)."
+            )
+        fields = {one.name: one for one in stored.schema}
+        self._refuse_changed_types(table, fields)
+        alter = f"ALTER TABLE {self._name_of(table)}"
+        statements = []
+        for name, kind in kinds_of(table, table.columns).items():
+            said = columns.meaning(table.schema.columns[name])
+            if name not in fields:
+                statements.append(f"{alter} ADD COLUMN IF NOT EXISTS `{name}` {SQL_TYPES[kind]}")
+            if name not in fields or fields[name].description != said:
+                statements.append(f"{alter} ALTER COLUMN `{name}` SET OPTIONS(description={_quoted(said)})")
+        required = {name for name, column in table.schema.columns.items() if not column.nullable}
+        # a column that became nullable, or left the schema and gets no value any more, must not go on refusing rows
+        statements += [
+            f"{alter} ALTER COLUMN `{name}` DROP NOT NULL"
+            for name, one in fields.items()
+            if one.mode == "REQUIRED" and name not in required
+        ]
+        if (stored.description or "") != table.description:
+            statements.append(f"{alter} SET OPTIONS(description={_quoted(table.description)})")
+        return statements
+
+    def _refuse_changed_types(self, table: Table, fields: Mapping[str, bigquery.SchemaField]) -> None:
+        stored = {name: API_TYPES.get(one.field_type, one.field_type) for name, one in fields.items()}
+        wanted = {name: SQL_TYPES[kind] for name, kind in kinds_of(table, table.columns).items()}
+        changed = [f"{name} ({stored[name]}, now {kind})" for name, kind in wanted.items() if stored.get(name, kind) != kind]
+        if changed:
+            name = self._id(table.dataset, table.name)
+            raise SchemaChanged(
+                f"{name} has columns of another type: {', '.join(changed)}. "
+                f"Drop the table (DROP TABLE `{name}`) and backfill it, or give the column a new name."
+            )
+
+    def _tables_that_are_there(self, datasets: Sequence[str]) -> set[str]:
+        def of_dataset(dataset: str) -> list[str]:
+            try:
+                found = list(self.client.list_tables(f"{self.prefix}{dataset}", **ONCE))
+            except answers.NotFound:
+                return []
+            return [f"{dataset}.{table.table_id}" for table in found]
+
+        return {name for dataset in datasets for name in self._patiently(functools.partial(of_dataset, dataset))}
+
+    def _delete_table(self, name: str) -> None:
+        self.client.delete_table(name, not_found_ok=True, **ONCE)
+
+    def _delete_ours(self, dataset: bigquery.dataset.DatasetListItem) -> None:
+        left = False
+        for table in self.client.list_tables(dataset.reference, **ONCE):
+            if LABEL.items() <= table.labels.items() or dataset.dataset_id == f"{self.prefix}{STAGING}":
+                self.client.delete_table(table.reference, not_found_ok=True, **ONCE)
+            else:
+                left = True
+        if not left:
+            self.client.delete_dataset(dataset.reference, not_found_ok=True, **ONCE)
+
+    # ------------------------------------------------------------------------------------------------ publication
+
+    def _before(self, publications: Sequence[Publication]) -> tuple[str | None, str]:
+        """The source, and a fingerprint of the versions that the publications replace."""
+        days = [day for publication in publications for day in publication.days]
+        found = self._query(
+            f"SELECT name, table_name, day, run_id, published_at FROM {self._name(REFERENCE, 'source')} "
+            f"LEFT JOIN {self._name(REFERENCE, 'partition_versions')} "
+            "ON table_name IN UNNEST(@tables) AND day BETWEEN @first AND @last ORDER BY table_name, day",
+            bigquery.ArrayQueryParameter("tables", "STRING", sorted({of.table.qualified_name for of in publications})),
+            bigquery.ScalarQueryParameter("first", "DATE", min(days)),
+            bigquery.ScalarQueryParameter("last", "DATE", max(days)),
+        )
+        return (str(found["name"].iloc[0]) if len(found) else None), found.to_json(date_format="iso", date_unit="us")
+
+    def _load(self, name: str, table: Table, frame: pd.DataFrame) -> str:
+        kinds = kinds_of(table, table.columns)
+        rows = pa.Table.from_pandas(
+            frame, pa.schema([(column, ARROW_TYPES[kind]) for column, kind in kinds.items()]), preserve_index=False
+        )
+        return self._load_rows(name, rows, {column: SQL_TYPES[kind] for column, kind in kinds.items()})
+
+    def _load_versions(self, name: str, versions: pd.DataFrame) -> str:
+        in_utc = versions.assign(published_at=versions["published_at"].dt.tz_localize("UTC"))
+        return self._load_rows(name, pa.Table.from_pandas(in_utc, VERSIONS_SCHEMA, preserve_index=False), VERSION_COLUMNS)
+
+    def _load_rows(self, name: str, rows: pa.Table, kinds: Mapping[str, str]) -> str:
+        destination = self._id(STAGING, name)
+        config = bigquery.LoadJobConfig(
+            source_format=bigquery.SourceFormat.PARQUET,
+            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
+            schema=[bigquery.SchemaField(column, kind) for column, kind in kinds.items()],
+            labels=LABEL,
+        )
+        file = io.BytesIO()
+        pq.write_table(rows, file)
+
+        def begin(job_id: str) -> bigquery.LoadJob:
+            return self.client.load_table_from_file(
+                file,
+                destination,
+                rewind=True,
+                size=file.getbuffer().nbytes,
+                num_retries=0,
+                job_id=job_id,
+                job_config=config,
+                timeout=REQUEST_SECONDS,
+            )
+
+        self._job(f"load_{name}", begin)
+        return destination
+
+    def _replace(
+        self,
+        identity: str,
+        publications: Sequence[Publication],
+        frames: Sequence[pd.DataFrame],
+        staged: Sequence[str],
+        versions: pd.DataFrame,
+        staged_versions: str,
+        source: str,
+    ) -> None:
+        """Delete the days of every table, insert what was staged, and the same of their versions, in one transaction."""
+        sources, kept = self._name(REFERENCE, "source"), self._name(REFERENCE, "partition_versions")
+        statements = [
+            "BEGIN TRANSACTION",
+            f"INSERT INTO {sources} (name, first_published_at) SELECT @source, CURRENT_TIMESTAMP() FROM (SELECT 1) "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {sources})",
+            f"ASSERT (SELECT MIN(name) FROM {sources}) = @source AS 'the tables were made from another source'",
+            _assert_whole(staged_versions, len(versions)),
+        ]
+        parameters: list[Any] = [bigquery.ScalarQueryParameter("source", "STRING", source)]
+        for number, (publication, frame, rows) in enumerate(zip(publications, frames, staged, strict=True)):
+            table = publication.table
+            named = ", ".join(f"`{name}`" for name in table.columns)
+            first, last, days = f"first_{number}", f"last_{number}", f"days_{number}"
+            parameters += [
+                bigquery.ScalarQueryParameter(first, "DATE", min(publication.days)),
+                bigquery.ScalarQueryParameter(last, "DATE", max(publication.days)),
+                bigquery.ArrayQueryParameter(days, "DATE", sorted(publication.days)),
+            ]
+            statements += [
+                _assert_whole(rows, len(frame)),
+                f"DELETE FROM {self._name_of(table)} "
+                f"WHERE `{table.day}` BETWEEN @{first} AND @{last} AND `{table.day}` IN UNNEST(@{days})",
+                f"INSERT INTO {self._name_of(table)} ({named}) SELECT {named} FROM `{rows}`",
+                f"DELETE FROM {kept} WHERE table_name = {_quoted(table.qualified_name)} AND day IN UNNEST(@{days})",
+            ]
+        named = ", ".join(VERSION_COLUMNS)
+        statements += [f"INSERT INTO {kept} ({named}) SELECT {named} FROM `{staged_versions}`", "COMMIT TRANSACTION"]
+        self._script(f"publish_{identity}", statements, *parameters)
+
+    def _source_mismatch(self, known: str | None, asked_for: str) -> SourceMismatch:
+        another = "another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)"
+        return source_mismatch(self._place, known or "nothing", asked_for, another)
+
+    # ---------------------------------------------------------------------------------------------------- reading
+
+    def _rows(
+        self, table: Table, start: date, end: date, wanted: Sequence[str], moment: datetime | None = None
+    ) -> pd.DataFrame:
+        stored = self._stored(table.dataset, table.name)
+        if stored is None or (moment is not None and stored.created > moment):
+            return no_rows(table, wanted)
+        fields = {one.name: one for one in stored.schema}
+        self._refuse_changed_types(table, fields)
+        order = list(dict.fromkeys([table.day, *table.key]))
+        kinds = kinds_of(table, list(dict.fromkeys([*wanted, *order])))
+        named = ", ".join(
+            f"`{name}`" if name in fields else f"CAST(NULL AS {SQL_TYPES[kind]}) AS `{name}`" for name, kind in kinds.items()
+        )
+        parameters = [
+            bigquery.ScalarQueryParameter("start", "DATE", start),
+            bigquery.ScalarQueryParameter("end", "DATE", end),
+        ]
+        as_of = ""
+        if moment is not None:
+            as_of = " FOR SYSTEM_TIME AS OF @moment"
+            parameters.append(bigquery.ScalarQueryParameter("moment", "TIMESTAMP", moment))
+        found = self._query(
+            f"SELECT {named} FROM {self._name_of(table)}{as_of} WHERE `{table.day}` BETWEEN @start AND @end", *parameters
+        )
+        in_order = found.astype(kinds, copy=False).sort_values(order, kind="stable", ignore_index=True)
+        return in_order[list(wanted)]
+
+    # ------------------------------------------------------------------------------------------------------- jobs
+
+    def _query(self, sql: str, *parameters: Any) -> pd.DataFrame:
+        config = bigquery.QueryJobConfig(
+            query_parameters=list(parameters), maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL
+        )
+
+        def ask() -> pa.Table:
+            job = self.client.query(sql, job_config=config, job_retry=None, **ONCE)
+            rows = job.result(retry=None, job_retry=None)
+            found = rows.to_arrow(bqstorage_client=self.storage_api, create_bqstorage_client=False)
+            self._count(job)
+            return found
+
+        return self._patiently(ask).to_pandas(date_as_object=False, types_mapper=NULLABLE.get)
+
+    def _script(self, job_id: str, statements: Sequence[str], *parameters: Any) -> None:
+        config = bigquery.QueryJobConfig(
+            query_parameters=list(parameters), maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL
+        )
+        sql = ";\n".join(statements) + ";"
+        self._job(
+            job_id,
+            lambda of_try: self.client.query(sql, job_config=config, job_id=of_try, job_retry=None, **ONCE),
+        )
+
+    def _job(self, identity: str, begin: Callable[[str], Any]) -> None:
+        """Run a job once, however often it has to be submitted. One that ended in a transient error is another job."""
+        failed = 0
+
+        def submit() -> None:
+            nonlocal failed
+            job_id = f"{identity}_{failed}"
+            try:
+                job = begin(job_id)
+            except answers.Conflict:  # it arrived, and its answer was lost
+                job = self.client.get_job(job_id, location=self.client.location, **ONCE)
+            try:
+                job.result(retry=None)
+            except Exception:
+                if job.error_result is not None:
+                    failed += 1
+                raise
+            self._count(job)
+
+        self._patiently(submit)
+
+    def _count(self, job: Any) -> None:
+        with self._counting:
+            self._spent["jobs"] += 1
+            if job.job_type == "load":
+                self._spent["bytes_loaded"] += job.input_file_bytes or 0
+            else:
+                self._spent["bytes_processed"] += job.total_bytes_processed or 0
+                self._spent["bytes_billed"] += job.total_bytes_billed or 0
+            self._spent["slot_milliseconds"] += getattr(job, "slot_millis", None) or 0
+
+    def _patiently(self, work: Callable[[], Answer]) -> Answer:
+        """What `work` answers; tried again, until patience ends, while what it meets is transient."""
+        again = Retry(
+            predicate=_is_transient,
+            initial=FIRST_PAUSE_SECONDS,
+            maximum=LONGEST_PAUSE_SECONDS,
+            timeout=self.wait_limit_seconds,
+            on_error=lambda error: say.warning("BigQuery: %s; trying again", _first_line(error)),
+        )
+        return again(work)()
+
+    @contextmanager
+    def _refusals(self, writing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except (answers.GoogleAPIError, credentials.GoogleAuthError, *TRANSIENT_ERRORS) as error:
+            raise self._refusal(error, writing) from error
+
+    def _refusal(self, error: Exception, writing: bool) -> WarehouseError:
+        unchanged = "; what was published before is as it was" if writing else ""
+        cause = error.cause if isinstance(error, answers.RetryError) and error.cause is not None else error
+        words = f"BigQuery ({self._place}): {_first_line(cause)}"
+        if isinstance(error, answers.RetryError) or _is_transient(cause):
+            return WarehouseBusy(
+                f"{words}. Tried again for {self.wait_limit_seconds:g} s. Run the same command again later{unchanged}."
+            )
+        if isinstance(cause, credentials.GoogleAuthError | answers.Unauthorized):
+            return WarehouseUnreadable(
+                f"{words}. Log in (gcloud auth application-default login), or name a key file in GOOGLE_APPLICATION_CREDENTIALS."
+            )
+        if isinstance(cause, answers.Forbidden):
+            return WarehouseUnwritable(
+                f"{words}. It is no matter of time: the account needs the roles BigQuery Data Editor and BigQuery Job User in the "
+                f"project, and its quota must not be spent{unchanged}."
+            )
+        return WarehouseError(f"{words}. It is no matter of time: the request itself is refused{unchanged}.")
+
+
+def _identity(place: str, run_id: str, source: str, versions: pd.DataFrame, replaced: str) -> str:
+    """What a publication is known by: its place (ids are a project's), run, tables, days, contents, and the versions it replaces.
+
+    Without the latter a run that publishes A, then B, then A again would have its third publication taken for the first.
+    """
+    said = [place, run_id, source, replaced, *versions.drop(columns="published_at").astype(str).to_numpy().ravel()]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+
+
+def _is_transient(error: Exception) -> bool:
+    reasons = {one.get("reason") for one in getattr(error, "errors", None) or [] if isinstance(one, Mapping)}
+    return isinstance(error, TRANSIENT_ERRORS) or bool(reasons & TRANSIENT_REASONS) or TRANSIENT_WORDS in str(error)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _assert_whole(name: str, rows: int) -> str:
+    return f"ASSERT (SELECT COUNT(*) FROM `{name}`) = {rows} AS 'a staging table is not whole'"
+
+
+def _labels() -> str:
+    return "[" + ", ".join(f"({_quoted(key)}, {_quoted(value)})" for key, value in LABEL.items()) + "]"
+
+
+def _quoted(words: str) -> str:
+    return json.dumps(words, ensure_ascii=False)  # GoogleSQL's escapes of text are those of JSON
+
+
+@functools.cache
+def bigquery_warehouse(project: str, location: str | None, prefix: str, emulated: bool) -> BigQueryWarehouse:
+    """The warehouse of a project's datasets, one a process: its client keeps connections and counts what they cost.
+
+    The emulator's address is of its JSON interface alone, so there the Storage API is not used.
+    """
+    try:
+        with BigQueryResource(project=project, location=location).get_client() as client:
+            return BigQueryWarehouse(client, prefix, None if emulated else _storage_api())
+    except credentials.GoogleAuthError as error:
+        raise WarehouseUnreadable(
+            f"BigQuery ({project}): {_first_line(error)}. Log in (gcloud auth application-default login), or name a key file in "
+            "GOOGLE_APPLICATION_CREDENTIALS."
+        ) from error
+
+
+def _storage_api() -> Any:
+    """The client of the Storage API where it is installed (the extra `bigquery`), else None."""
+    try:
+        from google.cloud import bigquery_storage
+    except ImportError:
+        return None
+    return bigquery_storage.BigQueryReadClient()
