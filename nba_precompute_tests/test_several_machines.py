@@ -99,7 +99,8 @@ def holding(folder, postgres, making):
     try:
         yield holder, let_go
     finally:
-        let_go.set()
+        if holder.is_alive():  # an event waits for those that wait for it, the dead among them
+            let_go.set()
         holder.join()
 
 
