@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from nba_precompute.sources import RawDataError, Source, layout
 from nba_precompute.sources.parquet_folder import parquet_folder
 from nba_precompute.sources.simulated import write_simulated_league
@@ -93,6 +95,11 @@ class Home:
     def league_folder(self) -> Path:
         """Where the simulated league is, or will be made."""
         return self.folder / "simulated"
+
+    @property
+    def models(self) -> UPath:
+        """Where points models are, with the report of each, and of the one in use."""
+        return UPath(self.folder / "models")
 
     @property
     def ingested_folder(self) -> Path:
