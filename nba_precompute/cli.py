@@ -520,7 +520,7 @@ def ingest(
     folder = home.ingested_folder
     console.print(f"Folder  {folder}")
     if injuries is not None:
-        print_injuries(ingestion.ingest_injuries(folder, injuries))
+        print_injuries(ingestion.ingest_injuries(folder, injuries, game_days.today_in_new_york()))
         return
     today = game_days.today_in_new_york()
     with Progress(
@@ -547,7 +547,7 @@ def ingest(
     if upkeep:
         write_published_schedule(home, published, yes)
     else:
-        ingested_games.record(home, folder, found)
+        ingested_games.record(home_of_environment(), folder, found)
         print_ingested(found)
         raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
 

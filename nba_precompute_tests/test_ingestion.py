@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from datetime import UTC, date, datetime
 from functools import partial
@@ -602,6 +605,16 @@ def test_real_days_through_the_api_are_the_same_cell_by_cell(days, tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------------- command line
+
+
+def test_without_the_package_the_command_says_what_to_install(tmp_path):
+    command = "import sys; sys.modules['nba_api'] = None; sys.argv = ['nba-precompute', 'ingest', '--date', '2024-10-22']; "
+    command += "from nba_precompute.__main__ import main; main()"
+    environment = {**os.environ, "NBA_PRECOMPUTE_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "The package nba_api is not installed" in done.stderr
+    assert "uv sync --extra ingest" in done.stderr
 
 
 @pytest.fixture

@@ -222,7 +222,7 @@ def _side(team: Mapping[str, Any], expected: str, score: int) -> list[dict[str, 
         {
             "team": expected,
             "player_id": player["personId"],
-            "player_name": f"{player['firstName']} {player['familyName']}".strip(),
+            "player_name": " ".join(name for name in (player["firstName"], player["familyName"]) if name),
             "starter": starts if known else None,
             **line,
         }
