@@ -549,6 +549,7 @@ def ingest(
     else:
         ingested_games.record(home_of_environment(), folder, found)
         print_ingested(found)
+        say_who_uses(folder)
         raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
 
 
@@ -692,6 +693,17 @@ def print_ingested(found: ingestion.Ingested) -> None:
         errors.print(f"and {len(found.missing) - DAYS_NAMED} more games")
     if not found.is_complete:
         errors.print("What the folder had of these games stays. Run the same command again later.")
+
+
+def say_who_uses(folder: Path) -> None:
+    """How to make tables from a folder that is not the source of the environment's home."""
+    home = home_of_environment()
+    if home.source_name != str(folder.resolve()):
+        console.print(
+            f"The source of {home.folder} is another ({home.source_name}). Tables of these games: "
+            f"NBA_PRECOMPUTE_HOME=DIR nba-precompute backfill --raw {folder}",
+            markup=False,
+        )
 
 
 def make_days(
