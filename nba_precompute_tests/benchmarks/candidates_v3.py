@@ -1,7 +1,7 @@
 """What a set v3 could hold: each candidate's worth beside v2_33: `python -m nba_precompute_tests.benchmarks.candidates_v3 [--raw DIR]`.
 
 Each is worked out from games before the day, or from the slate of the day, added to the 33 features, and the model trained and measured
-as `nba-precompute train` does it. The cost of leaving it out is told with its standard error from day to day.
+as `nba-precompute ablation` does it. Its worth is told with its standard error from day to day.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from rich.table import Table as Grid
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.tables.ml_feature_store_v2 import FEATURES
 from nba_precompute.training import model as points_model
-from nba_precompute.training.ablation import absolute_errors, mean_by_day
+from nba_precompute.training.ablation import SEEDS, absolute_errors, mean_by_day
 from nba_precompute.training.evaluation import BASELINES
 from nba_precompute.training.export import LABEL, joined
 from nba_precompute.training.train import parts_of
@@ -93,7 +93,7 @@ def projected_minutes(rows: pd.DataFrame, features: Sequence[str]) -> pd.Series:
     projected = pd.Series(np.nan, rows.index)
     for name in sorted(chunk.unique())[1:]:
         known = rows[chunk < name].assign(**{LABEL: rows["minutes_played"]})
-        model = points_model.fit(known, features, ROUNDS_OF_PROJECTION, {})
+        model = points_model.fit(known, features, ROUNDS_OF_PROJECTION, {}, seeds=SEEDS)
         projected[chunk == name] = model.score(rows.loc[chunk == name, list(features)])
     return projected
 
