@@ -204,16 +204,24 @@ def test_a_difference_counts_by_whole_days_as_worked_by_hand():
     assert Worth("pace", [], 4.6, 0.04, 0.02, 1.0).in_words == "adds nothing"
 
 
-def test_form_adds_and_a_family_that_is_noise_adds_nothing(training_set, monkeypatch):
-    noise = pd.Series(np.random.default_rng(0).random(len(training_set.rows)))
-    rows = training_set.rows.assign(usage_spike_score=noise, vegas_points_line=np.nan)
+def invented_rows(count_of_days=60, players=50):
+    """Points are scored around a talent that form tells roughly and the other features do not."""
+    random = np.random.default_rng(0)
+    size = count_of_days * players
+    talent = random.gamma(2.0, 5.0, size)
+    rows = pd.DataFrame({name: random.random(size) for name in FEATURES})
+    rows = rows.assign(**{name: talent + random.normal(0, 2, size) for name in FEATURES if name.startswith("points_avg")})
+    dates = np.repeat(pd.date_range("2023-11-07", periods=count_of_days), players)
+    return rows.assign(game_date=dates, season="2023-24", points=random.poisson(talent))
+
+
+def test_form_adds_and_families_that_are_noise_add_nothing(monkeypatch):
     monkeypatch.setattr(
-        "nba_precompute.training.ablation.FAMILIES", {name: FAMILIES[name] for name in ("usage", "form", "lines")}
+        "nba_precompute.training.ablation.FAMILIES", {name: FAMILIES[name] for name in ("zones", "form", "lines")}
     )
-    error, found = ablation(TrainingSet(rows, training_set.features, training_set.manifest))
+    error, found = ablation(TrainingSet(invented_rows(), list(FEATURES), {}))
+    assert [worth.in_words for worth in found] == ["adds", "adds nothing", "adds nothing"]
     assert found[0].family == "form"
-    said = {worth.family: worth.in_words for worth in found}
-    assert said == {"form": "adds", "usage": "adds nothing", "lines": "adds nothing"}
     assert found[0].mae - error == pytest.approx(found[0].cost)
 
 
