@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 import pandas as pd
 
-from nba_precompute import dashboard, ingested_games
+from nba_precompute import dashboard, ingested_games, predictions
 from nba_precompute.checks import check_specs
 from nba_precompute.game_days import Clock, eligible_days, game_days, previous_game_day
 from nba_precompute.home import Home
@@ -24,6 +24,7 @@ from nba_precompute.tables import ml_feature_store_v2 as mlfs
 from nba_precompute.tables import player_composite_factors as pcf
 from nba_precompute.tables import player_game_summary as pgs
 from nba_precompute.tables import player_shot_zone_analysis as psza
+from nba_precompute.tables import points_predictions as preds
 from nba_precompute.tables import team_defense_game_summary as tdgs
 from nba_precompute.tables import team_defense_zone_analysis as tdza
 from nba_precompute.tables import team_offense_game_summary as togs
@@ -336,6 +337,50 @@ def coverage(home: dg.ResourceParam[Home]) -> Iterator[dg.MaterializeResult]:
     yield from dashboard.evaluate_whole_warehouse(home)
 
 
+@dg.asset(
+    name=predictions.POINTS_MODEL,
+    deps=[mlfs.ML_FEATURE_STORE_V2.name, pgs.PLAYER_GAME_SUMMARY.name],
+    check_specs=[predictions.model_check_spec()],
+    group_name="predictions",
+    kinds={"xgboost"},
+    owners=[OWNER],
+    code_version=predictions.POINTS_MODEL_CODE_VERSION,
+    description="The points model, trained on all days that there are and measured on the last season; the report is in its metadata.",
+)
+def points_model(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """Features and the points that followed, to a model."""
+    return predictions.train_points_model(home, context.log.info)
+
+
+@dg.multi_asset(
+    name=preds.POINTS_PREDICTIONS.name,
+    specs=[spec(preds.POINTS_PREDICTIONS, [mlfs.ML_FEATURE_STORE_V2.name, predictions.POINTS_MODEL])],
+    can_subset=True,
+    partitions_def=eligible_days,
+    backfill_policy=BACKFILL_POLICY,
+    pool=WAREHOUSE_POOL,
+)
+def points_predictions(
+    context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], config: predictions.PredictionsConfig
+) -> Iterator[dg.MaterializeResult]:
+    """The slate, scored before the games."""
+    yield from predictions.materialize_predictions(context, home, config.model)
+
+
+@dg.asset(
+    name=predictions.SERVED_PREDICTIONS,
+    deps=[preds.POINTS_PREDICTIONS.name, mlfs.ML_FEATURE_STORE_V2.name, pgs.PLAYER_GAME_SUMMARY.name],
+    check_specs=predictions.served_check_specs(),
+    group_name="predictions",
+    kinds={"pandas"},
+    owners=[OWNER],
+    description="What was said of days that are over, beside the features as they are now, what was scored, and the baselines.",
+)
+def served_predictions(home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """What the predictions turned out to be worth."""
+    return predictions.compare_served(home)
+
+
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *raw_assets,
     game_summaries,
@@ -345,6 +390,9 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     player_shot_zone_analysis,
     player_composite_factors,
     ml_feature_store_v2,
+    points_model,
+    points_predictions,
+    served_predictions,
     coverage,
 ]
 """The graph of every home."""

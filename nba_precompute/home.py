@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from nba_precompute.sources import RawDataError, Source, layout
 from nba_precompute.sources.parquet_folder import parquet_folder
 from nba_precompute.sources.simulated import write_simulated_league
@@ -68,13 +70,15 @@ class Home:
     BigQuery; None where nothing was said.
 
     `wait_limit_seconds` is how long to wait for whoever holds the warehouse, None for as long as the warehouse finds right. The
-    warehouse is a file in the folder, or `bigquery`.
+    warehouse is a file in the folder, or `bigquery`. The history is in the folder too, or in the database `postgres` (its address),
+    which several machines share.
     """
 
     folder: Path = DEFAULT_FOLDER
     raw: Path | None = None
     wait_limit_seconds: float | None = None
     bigquery: BigQueryDatasets | None = None
+    postgres: str | None = None
 
     @property
     def warehouse(self) -> Warehouse:
@@ -91,6 +95,11 @@ class Home:
     def league_folder(self) -> Path:
         """Where the simulated league is, or will be made."""
         return self.folder / "simulated"
+
+    @property
+    def models(self) -> UPath:
+        """Where points models are, with the report of each, and of the one in use."""
+        return UPath(self.folder / "models")
 
     @property
     def ingested_folder(self) -> Path:

@@ -1,5 +1,6 @@
 """The daily run: what is decided, by hand; then two weeks of a simulated season replayed with a set clock on a real instance."""
 
+import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -537,6 +538,15 @@ def test_the_job_predict_is_started_once_for_a_version_of_today(played):
     assert request.run_key == played.back_told[-1][0]
     assert request.tags["dagster/asset_partition_range_start"] == "2023-11-13"
     assert "was told of" in look_for_predict(home, instance, first.cursor).skip_message
+
+
+def test_of_a_day_that_was_told_of_what_is_made_after_its_games_began_starts_nothing(copied):
+    """The rows are of today, and the day is years ago; then as if they were of its morning."""
+    home, instance, change_rows = copied
+    other = json.dumps([[next_phase.PREDICT, "ml_feature_store_v2 2023-11-13", "other features"]])
+    assert "made again after its games began" in look_for_predict(home, instance, other).skip_message
+    change_rows("UPDATE nba_reference.partition_versions SET published_at = '2023-11-13 12:00' WHERE day = '2023-11-13'")
+    assert len(look_for_predict(home, instance, other).run_requests) == 1
 
 
 def test_features_that_fail_an_error_check_start_nothing(copied):

@@ -2,16 +2,24 @@
 
 import gzip
 import json
+import os
+import shutil
+import subprocess
+import sys
 import time
 from datetime import UTC, date, datetime
 from functools import partial
 
+import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
+from nba_precompute.home import Home
 from nba_precompute.ingestion import LOCK, ingest
+from nba_precompute.instance import instance_of
+from nba_precompute.lineage import raw_hashes
 from nba_precompute.sources import RawDataError, layout, raw_folder
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.stats_answers import NotAsItShouldBe, ask_schedule, games_of, minutes_of
@@ -158,6 +166,18 @@ def test_other_games_and_columns_of_a_folder_stay(league, api, tmp_path):
     assert pq.read_schema(tmp_path / "player_box_scores.parquet").field("fgm").type == "int16"
 
 
+def test_a_game_that_is_the_same_keeps_what_other_columns_say_of_it(league, api, tmp_path):
+    ingest_all(tmp_path, api)
+    for file in RAW:
+        pd.read_parquet(tmp_path / file.name).assign(seen="here").to_parquet(tmp_path / file.name)
+    league.box_scores.loc[league.box_scores["player_id"] == 300, "reb"] += 1
+    league.schedule.loc[2, "start_utc"] += pd.Timedelta(hours=1)
+    ingest_all(tmp_path, api)
+    for file, changed_games in [(layout.BOX_SCORES, {THIRD}), (layout.SHOTS, set()), (layout.SCHEDULE, {THIRD})]:
+        rows = stored(tmp_path, file)
+        assert set(rows.loc[rows["seen"].isna(), "game_id"]) == changed_games
+
+
 def test_an_empty_day_writes_no_box_score_and_is_complete(api, server, tmp_path):
     found = ingest(tmp_path, api, SEASON, date(2024, 10, 20), date(2024, 10, 21), MORNING_AFTER)
     assert (found.games, found.new_days, found.is_complete) == (0, [], True)
@@ -291,8 +311,14 @@ def rename(document, name):
             "gameDates is not as it was",
         ),
         ("commonplayerinfo", lambda parameters, document: drop_header(document, "BIRTHDATE"), "BIRTHDATE is not as it was"),
+        ("shotchartdetail", lambda parameters, document: document["resultSets"][0]["headers"].pop(), "8 columns passed"),
+        (
+            "scheduleleaguev2",
+            lambda parameters, document: document["leagueSchedule"]["gameDates"][1]["games"][0].update(gameDateEst="tomorrow"),
+            "for the schedule of 2024-25 in another shape",
+        ),
     ],
-    ids=["header of a result set", "a statistic", "the box score", "the schedule", "the birth date"],
+    ids=["header of a result set", "a statistic", "the box score", "the schedule", "the birth date", "a header less", "a date"],
 )
 def test_a_renamed_header_is_refused_with_its_name_and_nothing_is_written(endpoint, change, words, league, api, tmp_path):
     changed(league, endpoint, change)
@@ -496,6 +522,29 @@ def test_a_correction_is_seen_and_a_settled_game_is_not_asked_for_again(league, 
     assert server.counts == {"scheduleleaguev2": 1}
 
 
+def test_a_correction_changes_the_content_hash_of_its_day_alone(league, api, tmp_path):
+    def hashes():
+        return raw_hashes(ParquetFolder(tmp_path, "ingested"), ["raw_box_scores"], OPENING, NEXT_DAY)["raw_box_scores"]
+
+    ingest_all(tmp_path, api)
+    before = hashes()
+    league.box_scores.loc[league.box_scores["player_id"] == 300, "reb"] += 1
+    ingest_all(tmp_path, api)
+    assert (hashes() == before).to_dict() == {pd.Timestamp(OPENING): True, pd.Timestamp(NEXT_DAY): False}
+
+
+def test_who_assisted_is_not_forgotten_where_nobody_asks_for_it_again(league, api, tmp_path):
+    ingest_all(tmp_path, api, play_by_play=True)
+    shutil.rmtree(tmp_path / RESPONSES)  # as in a folder that was not made by `ingest`
+    found = ingest_all(tmp_path, api)
+    assert (found.corrected_days, found.without_shots) == ([], [])
+    assert_same_tables(league, tmp_path)
+    league.shots.loc[league.shots["game_id"] == FIRST, "zone"] = "Left Corner 3"  # other shots, of which nothing is known
+    assert ingest_all(tmp_path, api).corrected_days == [OPENING]
+    shots = stored(tmp_path, layout.SHOTS)
+    assert shots["assisted"].isna().groupby(shots["game_id"]).all().to_dict() == {FIRST: True, SECOND: False, THIRD: False}
+
+
 def test_a_run_that_finds_nothing_new_leaves_the_files_alone(api, tmp_path):
     ingest_all(tmp_path, api)
     before = {file.name: (tmp_path / file.name).stat().st_mtime_ns for file in RAW}
@@ -567,6 +616,16 @@ def test_real_days_through_the_api_are_the_same_cell_by_cell(days, tmp_path):
 # ------------------------------------------------------------------------------------------------------------- command line
 
 
+def test_without_the_package_the_command_says_what_to_install(tmp_path):
+    command = "import sys; sys.modules['nba_api'] = None; sys.argv = ['nba-precompute', 'ingest', '--date', '2024-10-22']; "
+    command += "from nba_precompute.__main__ import main; main()"
+    environment = {**os.environ, "NBA_PRECOMPUTE_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "The package nba_api is not installed" in done.stderr
+    assert "uv sync --extra ingest" in done.stderr
+
+
 @pytest.fixture
 def home(tmp_path):
     return tmp_path / "home"
@@ -576,16 +635,22 @@ def test_the_command_writes_into_the_home_and_the_home_then_uses_it(server, home
     done = command_line(home, "ingest", "--date", "2024-10-22", "--url", server.url, "--pause", "0")
     assert done.exit_code == 0, done.err
     assert "2 games read: 1 days new, 0 corrected." in done.out
+    assert "The source of" not in done.out
     assert stored(home / "raw", layout.BOX_SCORES)["game_id"].nunique() == 2
+    with instance_of(Home(home)) as instance:
+        assert instance.get_materialized_partitions(dg.AssetKey("ingested_games")) == {"2024-10-22"}
     status = command_line(home, "status", "--json")
     assert json.loads(status.out)["source"] == str(home / "raw")
 
 
 def test_the_command_names_what_is_missing_and_ends_with_exit_code_1(server, home):
     server.league.status_texts[SECOND] = "Half"
-    done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0")
+    done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0", "--raw", "elsewhere")
     assert done.exit_code == 1
+    assert "home is another. Tables of these games" in done.out
+    assert "nba-precompute backfill --raw elsewhere" in done.out
     assert f"Missing: 2024-10-22: game {SECOND}, MIN at LAL, is not final" in done.err
+    assert not (home / "dagster").exists()  # nothing is recorded of games that are not the home's
 
 
 def test_the_command_says_why_it_could_not_run(server, home):
