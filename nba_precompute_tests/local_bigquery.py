@@ -154,9 +154,14 @@ class Request:
         return "load" in self.job.get("configuration", {})
 
     @property
+    def sql(self) -> str:
+        """What a query job asks; empty for other jobs."""
+        return self.job.get("configuration", {}).get("query", {}).get("query", "")
+
+    @property
     def publishes(self) -> bool:
         """Whether it begins the script that publishes."""
-        return "BEGIN TRANSACTION" in self.job.get("configuration", {}).get("query", {}).get("query", "")
+        return "BEGIN TRANSACTION" in self.sql
 
 
 Fault = Callable[["Proxy", "Handler", Request], None]
@@ -292,6 +297,11 @@ class Proxy(ThreadingHTTPServer):
                     planned.times -= 1
                     return planned.fault
         return None
+
+    @property
+    def faults_left(self) -> int:
+        """How many faults were planned and not met."""
+        return sum(planned.times for planned in self._planned)
 
     def forget(self) -> None:
         """No faults, and no requests."""
