@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -48,7 +48,7 @@ START_SECONDS = 60.0
 
 
 class NoEmulator(Exception):
-    """The emulator cannot be had on this machine."""
+    """What the tests of BigQuery need cannot be had on this machine."""
 
 
 def python313() -> str:
@@ -62,20 +62,20 @@ def python313() -> str:
     raise NoEmulator("the BigQuery emulator needs Python 3.13: `uv python install 3.13`, or see .ci/run")
 
 
-def installed() -> Path:
-    """The folder with the emulator and what it needs, made once a machine."""
+def installed(name: str = "local-bigquery", requirements: Sequence[str] = REQUIREMENTS, python: str = "3.13") -> Path:
+    """The folder with packages for a Python of their own, beside the project's; made once a machine."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nba_precompute"
-    folder = cache / f"local-bigquery-{hashlib.sha256(' '.join(REQUIREMENTS).encode()).hexdigest()[:12]}"
+    folder = cache / f"{name}-{hashlib.sha256(' '.join([*requirements, python]).encode()).hexdigest()[:12]}"
     if not folder.exists():
         making = folder.with_name(f"{folder.name}.of-{os.getpid()}")
         uv = shutil.which("uv")
         if uv is None:
-            raise NoEmulator("the BigQuery emulator is installed with uv, which is not on the path")
-        wanted = ["--target", str(making), "--python-version", "3.13", "--only-binary", ":all:", "--python", sys.executable]
-        done = subprocess.run([uv, "pip", "install", "-q", *wanted, *REQUIREMENTS], capture_output=True, text=True)
+            raise NoEmulator(f"{name} is installed with uv, which is not on the path")
+        wanted = ["--target", str(making), "--python-version", python, "--only-binary", ":all:", "--python", sys.executable]
+        done = subprocess.run([uv, "pip", "install", "-q", *wanted, *requirements], capture_output=True, text=True)
         if done.returncode:
             shutil.rmtree(making, ignore_errors=True)
-            raise NoEmulator(f"the BigQuery emulator could not be installed: {done.stderr.strip()}")
+            raise NoEmulator(f"{name} could not be installed: {done.stderr.strip()}")
         try:
             making.rename(folder)
         except OSError:  # another process was faster
@@ -330,8 +330,10 @@ class Proxy(ThreadingHTTPServer):
 def bigquery_warehouse_at(url: str, storage_port: int, prefix: str) -> BigQueryWarehouse:
     """A warehouse over Google's own clients of the emulator: JSON at the URL, the Storage API at the port."""
     client = bigquery.Client(PROJECT, AnonymousCredentials(), location="US", client_options={"api_endpoint": url})
-    channel = grpc.insecure_channel(f"127.0.0.1:{storage_port}")
-    storage_api = bigquery_storage.BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+    unlimited = [("grpc.max_receive_message_length", -1)]  # as Google's own channel
+    storage_api = bigquery_storage.BigQueryReadClient(
+        transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel(f"127.0.0.1:{storage_port}", unlimited))
+    )
     return BigQueryWarehouse(client, prefix, storage_api)
 
 
