@@ -112,4 +112,5 @@ if __name__ == "__main__":
     if sys.argv[1:] == [WITHIN]:
         analyse()
     else:
-        sys.exit(str(errors({}, [("SELECT 1", {})]) or ""))
+        wrong = errors({}, [("SELECT 1", {})])
+        sys.exit(str(wrong) if wrong else None)
