@@ -1,7 +1,8 @@
 """The whole graph on one screen: each asset names its inputs and makes one call into `tables/`. No arithmetic.
 
 The cascade: what happened (game summaries) -> what is known on the morning of a day (contexts, zone analyses) -> factors ->
-the feature row. Raw inputs are external assets: this project reads them and never writes them.
+the feature row. Raw inputs are external assets, files that the tables read; what `ingest` writes of them is an asset of its own,
+where there is such a thing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -9,18 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 import dagster as dg
 import pandas as pd
 
-from nba_precompute import dashboard
+from nba_precompute import dashboard, ingested_games, predictions
 from nba_precompute.checks import check_specs
-from nba_precompute.game_days import eligible_days, game_days, previous_game_day
+from nba_precompute.game_days import Clock, eligible_days, game_days, previous_game_day
 from nba_precompute.home import Home
+from nba_precompute.ingestion import INGESTED_FILES
 from nba_precompute.lineage import partitions_of
 from nba_precompute.materialization import Frames, Inputs, Made, materialize
 from nba_precompute.sources import layout
+from nba_precompute.sources.stats_api import StatsApi
 from nba_precompute.tables import columns
 from nba_precompute.tables import ml_feature_store_v2 as mlfs
 from nba_precompute.tables import player_composite_factors as pcf
 from nba_precompute.tables import player_game_summary as pgs
 from nba_precompute.tables import player_shot_zone_analysis as psza
+from nba_precompute.tables import points_predictions as preds
 from nba_precompute.tables import team_defense_game_summary as tdgs
 from nba_precompute.tables import team_defense_zone_analysis as tdza
 from nba_precompute.tables import team_offense_game_summary as togs
@@ -332,6 +336,50 @@ def coverage(home: dg.ResourceParam[Home]) -> Iterator[dg.MaterializeResult]:
     yield from dashboard.evaluate_whole_warehouse(home)
 
 
+@dg.asset(
+    name=predictions.POINTS_MODEL,
+    deps=[mlfs.ML_FEATURE_STORE_V2.name, pgs.PLAYER_GAME_SUMMARY.name],
+    check_specs=[predictions.model_check_spec()],
+    group_name="predictions",
+    kinds={"xgboost"},
+    owners=[OWNER],
+    code_version=predictions.POINTS_MODEL_CODE_VERSION,
+    description="The points model, trained on all days that there are and measured on the last season; the report is in its metadata.",
+)
+def points_model(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """Features and the points that followed, to a model."""
+    return predictions.train_points_model(home, context.log.info)
+
+
+@dg.multi_asset(
+    name=preds.POINTS_PREDICTIONS.name,
+    specs=[spec(preds.POINTS_PREDICTIONS, [mlfs.ML_FEATURE_STORE_V2.name, predictions.POINTS_MODEL])],
+    can_subset=True,
+    partitions_def=eligible_days,
+    backfill_policy=BACKFILL_POLICY,
+    pool=WAREHOUSE_POOL,
+)
+def points_predictions(
+    context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], config: predictions.PredictionsConfig
+) -> Iterator[dg.MaterializeResult]:
+    """The slate, scored before the games."""
+    yield from predictions.materialize_predictions(context, home, config.model)
+
+
+@dg.asset(
+    name=predictions.SERVED_PREDICTIONS,
+    deps=[preds.POINTS_PREDICTIONS.name, mlfs.ML_FEATURE_STORE_V2.name, pgs.PLAYER_GAME_SUMMARY.name],
+    check_specs=predictions.served_check_specs(),
+    group_name="predictions",
+    kinds={"pandas"},
+    owners=[OWNER],
+    description="What was said of days that are over, beside the features as they are now, what was scored, and the baselines.",
+)
+def served_predictions(home: dg.ResourceParam[Home]) -> dg.MaterializeResult:
+    """What the predictions turned out to be worth."""
+    return predictions.compare_served(home)
+
+
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     *raw_assets,
     game_summaries,
@@ -341,5 +389,25 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     player_shot_zone_analysis,
     player_composite_factors,
     ml_feature_store_v2,
+    points_model,
+    points_predictions,
+    served_predictions,
     coverage,
 ]
+"""The graph of every home."""
+
+
+def assets_of(home: Home, clock: Clock, stats_api: StatsApi) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """All assets of a home: where its games are ingested, `ingested_games` stands before the raw inputs that it fills."""
+    if not ingested_games.is_ingested(home):
+        return ASSETS
+    filled = {dg.AssetKey(name) for name, file in RAW_FILES.items() if file in INGESTED_FILES}
+    return [
+        ingested_games.asset(home, stats_api, clock),
+        *(
+            asset.replace_attributes(deps=[ingested_games.NAME])
+            if isinstance(asset, dg.AssetSpec) and asset.key in filled
+            else asset
+            for asset in ASSETS
+        ),
+    ]

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from nba_precompute import daily_run, next_phase, refresh
+from nba_precompute import daily_run, ingested_games, next_phase, refresh
 from nba_precompute.game_days import Clock
 from nba_precompute.home import Home
+from nba_precompute.predictions import SERVED_PREDICTIONS
+from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS
 
 TICK_WAITS_SECONDS = 20.0
 """How long a tick waits for whoever holds the warehouse, and then says so: Dagster ends one after 60 s without its words."""
@@ -15,7 +18,8 @@ TICK_WAITS_SECONDS = 20.0
 
 def schedules(home: Home, clock: Clock) -> Sequence[dg.ScheduleDefinition]:
     """Every schedule."""
-    return [daily_run.schedule(_less_patient(home), clock)]
+    ingestion = [ingested_games.schedule(clock)] if ingested_games.is_ingested(home) else []
+    return [daily_run.schedule(_less_patient(home), clock), *ingestion]
 
 
 def sensors(home: Home, clock: Clock, webhook: str | None) -> Sequence[dg.SensorDefinition]:
@@ -24,9 +28,16 @@ def sensors(home: Home, clock: Clock, webhook: str | None) -> Sequence[dg.Sensor
     return [*refresh.sensors(home, clock), next_phase.sensor(home, clock, webhook, jobs())]
 
 
-def jobs() -> Sequence[dg.JobDefinition]:
+PREDICT_JOB = dg.define_asset_job(
+    next_phase.PREDICT,
+    [POINTS_PREDICTIONS.name, SERVED_PREDICTIONS],
+    description="A slate's predictions, and what those of days that are over were worth.",
+)
+
+
+def jobs() -> Sequence[UnresolvedAssetJobDefinition]:
     """Every job; one with the name `predict` is what `next_phase` starts."""
-    return []
+    return [PREDICT_JOB]
 
 
 def checks(home: Home, clock: Clock) -> Sequence[dg.AssetChecksDefinition]:

@@ -14,6 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 import dagster as dg
@@ -25,7 +26,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table as Grid
 from upath import UPath
 
-from nba_precompute import files, game_days, ingestion, report, validation
+from nba_precompute import files, game_days, ingested_games, ingestion, predictions, report, validation
 from nba_precompute.assets import CASCADE_TABLES, TABLES
 from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, OnProgress, RangedRun, backfill_days, days_to_make
 from nba_precompute.coverage import (
@@ -43,7 +44,7 @@ from nba_precompute.coverage import (
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.game_days import days_between, eligible_days
 from nba_precompute.history import TableOfRun, run_history
-from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance
+from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance, names_tables
 from nba_precompute.instance import (
     PROCESS_TAG,
     become_ui,
@@ -62,8 +63,11 @@ from nba_precompute.sources.stats_api import PAUSE_SECONDS, StatsApi
 from nba_precompute.storage import SourceMismatch, WarehouseError
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import FEATURE_VERSION
+from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS
 from nba_precompute.training import TrainingError
 from nba_precompute.training import export as training_set
+from nba_precompute.training import report as model_report
+from nba_precompute.training import train as training
 from nba_precompute.why import explain
 
 SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
@@ -71,8 +75,11 @@ SOMETHING_MISSING, COULD_NOT_RUN = 1, 2
 ALWAYS_VALIDATED = ["coverage", "critical_null_rate"]
 """What `validate` asks without --full."""
 
+PREDICTIONS_SHOWN = 10
+"""Of a day, the highest; `predict --json` prints all."""
+
 DAYS_NAMED = 12
-"""Missing days of a table that the terminal names; `status --json` names all."""
+"""Missing days of a table, or missing games, that the terminal names; `status --json` names all days."""
 
 REASONS_NAMED = 5
 """Reasons for a day that the terminal names."""
@@ -112,7 +119,8 @@ def main(at_interruption: list[Callable[[], None]]) -> int:
 raw_option = click.option(
     "--raw",
     type=click.Path(path_type=Path),
-    help="Folder of raw games (Parquet). Default: the home's own source, else the simulated league.",
+    help="Folder of raw games (Parquet), or a YAML file that names their tables in BigQuery. Default: the home's own source, else the "
+    "simulated league.",
 )
 start_option = click.option("--start", metavar="DATE", help="First day, e.g. 2021-10-19. Default: the source's first.")
 end_option = click.option("--end", metavar="DATE", help="Last day. Default: the source's last, never after today.")
@@ -155,8 +163,10 @@ def backfill(
     if mode == PRODUCTION and (home.source_name == SIMULATED_LEAGUE or (reset and raw is None)):
         raise click.ClickException(INVENTED)
     if reset:
-        if home.raw is not None and not home.raw.is_dir():
-            raise click.ClickException(f"{home.raw} is no folder, so nothing was reset.")
+        if home.raw is not None and not (home.raw.is_file() if names_tables(home.raw) else home.raw.is_dir()):
+            raise click.ClickException(
+                f"{home.raw} is no {'file' if names_tables(home.raw) else 'folder'}, so nothing was reset."
+            )
         home.delete_warehouse()  # first: it may refuse
         shutil.rmtree(home.folder / DAGSTER_FOLDER, ignore_errors=True)
     announce(home)
@@ -387,6 +397,73 @@ def export(start: str | None, end: str | None, features: str, ready_only: bool, 
 
 
 @cli.command()
+@start_option
+@end_option
+@click.option(
+    "--output-model",
+    "out",
+    type=files.place,
+    metavar="FOLDER",
+    help="For the model and its report, may be on gs://. Default: the home's own, from which `predict` takes the latest.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be trained on what and what there is to beat; train nothing.")
+@click.option("--verbose", is_flag=True, help="Say what is found on the way, and of every feature what it is worth.")
+def train(start: str | None, end: str | None, out: UPath | None, dry_run: bool, verbose: bool) -> None:
+    """Train the points model and measure it on the last season; exit code 1 where it does not beat the best baseline."""
+    training.library()
+    home = home_of_environment()
+    announce(home)
+    first, last = days_asked_for(home.source(), start, end)
+    made = training_set.export(home, first, last)
+    print_plan(training.plan(made))
+    if dry_run:
+        raise click.exceptions.Exit(0)
+    trained = training.train(made, console.print if verbose else lambda _: None)
+    written = model_report.write(trained, out or home.models)
+    print_measures(trained.report, verbose)
+    console.print(f"{model_report.in_words(trained.report)}.")
+    console.print(f"Wrote {', '.join(map(str, written))}.", soft_wrap=True)
+    if out is None:
+        with instance_of(home) as instance:
+            predictions.record_model(instance, trained.report)
+    raise click.exceptions.Exit(0 if training.beats_best_baseline(trained.report) else SOMETHING_MISSING)
+
+
+@cli.command()
+@click.option("--date", "typed", metavar="DATE", help="The day to be predicted. Default: today in New York.")
+@click.option(
+    "--model", type=files.place, metavar="FILE", help="May be on gs://. Default: the latest that `train` left in the home."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the day's rows as JSON.")
+@click.pass_obj
+def predict(at_interruption: list[Callable[[], None]], typed: str | None, model: UPath | None, as_json: bool) -> None:
+    """Score the day's slate, from its features alone; exit code 1 where there are none, or no model.
+
+    A day that was predicted before its first tip-off keeps its predictions after it.
+    """
+    home = home_of_environment()
+    day = parse_day("--date", typed) if typed else game_days.today_in_new_york()
+    if not eligible_days.has_partition_key(str(day)):
+        raise click.ClickException(f"{day} has no game to be predicted: no game day, or one of a season's first 14 days.")
+    if not as_json:
+        announce(home)
+    tags = {PROCESS_TAG: this_process()}
+    with instance_of(home) as instance:
+        at_interruption.append(lambda: cancel_runs_of_this_process(instance))
+        end_runs_of_dead_processes(instance)
+        failures = predictions.predict_day(build_definitions(home), home, instance, day, str(model or ""), tags)
+    if failures:
+        for failure in failures:
+            errors.print(f"[red]{escape(failure)}[/red]")
+        raise click.exceptions.Exit(SOMETHING_MISSING)
+    rows = home.warehouse.read(POINTS_PREDICTIONS, day, day)
+    if as_json:
+        click.echo(rows.to_json(orient="records", date_format="iso", indent=2))
+    else:
+        print_predictions(rows)
+
+
+@cli.command()
 @click.option("--out", type=files.place, metavar="FOLDER", help="To make, may be on gs://. Default: the home's own.")
 def simulate(out: UPath | None) -> None:
     """Make the simulated league: invented teams' games on the real calendar, in the layout of raw games."""
@@ -405,7 +482,7 @@ def simulate(out: UPath | None) -> None:
 
 
 @cli.command()
-@click.option("--season", metavar="YEARS", help="All games of a season that are over, e.g. 2024-25.")
+@click.option("--season", metavar="YEARS", help="All games of a season up to yesterday, e.g. 2024-25.")
 @click.option("--date", "day", metavar="DATE", help="The games of a day, and what was corrected in the week before.")
 @click.option(
     "--schedule", "upkeep", is_flag=True, help="The published schedule of --season (default: today's), and the calendar."
@@ -455,7 +532,7 @@ def ingest(
         if upkeep:
             published = ingestion.published_schedule(folder, api, season or ingestion.season_name(today))
         else:
-            task = progress.add_task("", total=None)
+            task = progress.add_task("", total=1)
             found = ingestion.ingest(
                 folder,
                 api,
@@ -467,6 +544,7 @@ def ingest(
     if upkeep:
         write_published_schedule(home, published, yes)
     else:
+        ingested_games.record(home, folder, found)
         print_ingested(found)
         raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
 
@@ -551,7 +629,7 @@ def tables_named(names: str | None) -> list[Table]:
 def days_to_ingest(season: str | None, day: str | None, today: date) -> tuple[str, date, date]:
     """The season, and its first and last day to ingest."""
     if season is not None:
-        return season, date.min, today
+        return season, date.min, today - timedelta(days=1)  # today's games are not missing while they are played
     last = parse_day("--date", str(day))
     return ingestion.season_name(last), last - ingestion.CORRECTION_DAYS, last
 
@@ -594,8 +672,10 @@ def print_ingested(found: ingestion.Ingested) -> None:
         console.print(f"{game} is postponed and has no new date", markup=False)
     for game in found.without_shots:
         console.print(f"{game} has no shot chart: its zones stay empty until it comes", markup=False)
-    for missing in found.missing:
+    for missing in found.missing[:DAYS_NAMED]:
         errors.print(f"[red]Missing:[/red] {escape(missing.why)}")
+    if len(found.missing) > DAYS_NAMED:
+        errors.print(f"and {len(found.missing) - DAYS_NAMED} more games")
     if not found.is_complete:
         errors.print("What the folder had of these games stays. Run the same command again later.")
 
@@ -763,6 +843,64 @@ def print_grades(grades: pd.DataFrame) -> None:
         grid.add_row(
             str(table), str(measure), *(f"{row['window_to'].date()} {row['percent']:.1f} {row['grade']}" for row in shown)
         )
+    console.print(grid)
+
+
+def print_plan(plan: Mapping[str, Any]) -> None:
+    """The parts of the training set."""
+    grid = Grid(title="Training", title_justify="left", header_style="bold", box=SIMPLE)
+    for name in ("part", "from", "to", "days", "rows"):
+        grid.add_column(name, no_wrap=True, justify="right" if name in ("days", "rows") else "left")
+    for part, span in plan["split"].items():
+        grid.add_row(part, span["first_day"], span["last_day"], str(span["days"]), f"{span['rows']:,}")
+    console.print(grid)
+    console.print(
+        f"{len(plan['features'])} features ({plan['features_version']}). To beat on the test's rows, mean absolute error: "
+        + ", ".join(f"{row['predictor']} {row['mae']:.3f}" for row in plan["to_beat"])
+    )
+
+
+def print_measures(found: Mapping[str, Any], verbose: bool) -> None:
+    """Errors by group and season; with `verbose` by month and the worth of every feature too."""
+    for column, rows in (
+        ("group", found["groups"]),
+        ("season", found["seasons"]),
+        ("month", found["months"] if verbose else []),
+    ):
+        if rows:
+            print_table(
+                column, rows, {"rows": ",", "predictor": "", "mae": ".3f", "rmse": ".3f", "bias": "+.3f", "better": "+.2f"}
+            )
+    if verbose:
+        print_table("feature", found["importance"], {"permutation": "+.4f", "gain": ".1f"})
+
+
+def print_predictions(rows: pd.DataFrame) -> None:
+    """The highest of a day's predictions, and what all were made from."""
+    first = rows.iloc[0]
+    highest = rows.sort_values("predicted_points", ascending=False).head(PREDICTIONS_SHOWN)
+    print_table(
+        "player_lookup", highest.to_dict("records"), {"team_abbr": "", "opponent_team_abbr": "", "predicted_points": ".1f"}
+    )
+    said = "before the first tip-off" if first["is_before_tip_off"] else "after the first tip-off"
+    seen = "" if first["is_unseen_day"] else " The model was fitted to games of this day: an error here says nothing."
+    console.print(
+        f"{len(rows)} predictions in {POINTS_PREDICTIONS.qualified_name}, made {said}; model {first['model_version']}, "
+        f"data version {first['features_data_version']}.{seen}"
+    )
+
+
+def print_table(name: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    """Rows with the named columns, each in its format; what is the same as above is left out."""
+    grid = Grid(header_style="bold", box=SIMPLE)
+    grid.add_column(name, no_wrap=True)
+    for column in columns:
+        grid.add_column({"better": "better %", "gain": "gain %"}.get(column, column), justify="right", no_wrap=True)
+    above = None
+    for row in rows:
+        shown = "" if row[name] == above else str(row[name])
+        grid.add_row(shown, *(format(row[column], how) for column, how in columns.items()))
+        above = row[name]
     console.print(grid)
 
 

@@ -13,18 +13,24 @@ import dagster as dg
 from dagster import _check as check
 
 from nba_precompute import automation
-from nba_precompute.assets import ASSETS
+from nba_precompute.assets import assets_of
 from nba_precompute.game_days import Clock, now_in_new_york, warn_when_running_out
 from nba_precompute.home import DEFAULT_FOLDER, BigQueryDatasets, Home
 from nba_precompute.production import BACKFILL, MODE_RESOURCE, PRODUCTION
+from nba_precompute.sources.stats_api import StatsApi
 from nba_precompute.storage import WarehouseError
 from nba_precompute.turns import turn
 
 
-def build_definitions(home: Home, webhook: str | None = None, clock: Clock = now_in_new_york) -> dg.Definitions:
-    """The whole graph over one home, and what runs by itself: its clock can be set, so that other days can be replayed."""
+def build_definitions(
+    home: Home, webhook: str | None = None, clock: Clock = now_in_new_york, stats_api: StatsApi | None = None
+) -> dg.Definitions:
+    """The whole graph over one home, and what runs by itself: its clock can be set, so that other days can be replayed.
+
+    `stats_api` is asked where the home's games are ingested; by default the NBA's own.
+    """
     return dg.Definitions(
-        assets=ASSETS,
+        assets=assets_of(home, clock, stats_api or StatsApi()),
         asset_checks=automation.checks(home, clock),
         schedules=automation.schedules(home, clock),
         sensors=automation.sensors(home, clock, webhook),

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nba_precompute.sources import RawDataError, Source
+from upath import UPath
+
+from nba_precompute.sources import RawDataError, Source, layout
 from nba_precompute.sources.parquet_folder import parquet_folder
 from nba_precompute.sources.simulated import write_simulated_league
 from nba_precompute.storage import Warehouse, source_mismatch
@@ -29,6 +31,10 @@ INGESTED_FOLDER = "raw"
 
 DAGSTER_FOLDER = "dagster"
 """Dagster's storage within the home, as `dagster.yaml` names it."""
+
+
+COPIES_FOLDER = "copied_from_bigquery"
+"""Within the home: raw games whose tables are in BigQuery, as they were when they were last read."""
 
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -60,7 +66,8 @@ class BigQueryDatasets:
 
 @dataclass(frozen=True)
 class Home:
-    """One folder, one source, one history. `raw` is the folder of raw games that was asked for, None where nothing was said.
+    """One folder, one source, one history. `raw` is the folder of raw games that was asked for, or the file that names their tables in
+    BigQuery; None where nothing was said.
 
     `wait_limit_seconds` is how long to wait for whoever holds the warehouse, None for as long as the warehouse finds right. The
     warehouse is a file in the folder, or `bigquery`.
@@ -88,12 +95,20 @@ class Home:
         return self.folder / "simulated"
 
     @property
+    def models(self) -> UPath:
+        """Where points models are, with the report of each, and of the one in use."""
+        return UPath(self.folder / "models")
+
+    @property
     def ingested_folder(self) -> Path:
         """Where `ingest` writes real games, unless told otherwise: the home's own source, but never the simulated league."""
-        if self.raw is not None:
-            return self.raw
-        known = self.warehouse.source()
-        return Path(known) if known not in (None, SIMULATED_LEAGUE) else self.folder / INGESTED_FOLDER
+        known = None if self.raw is not None else self.warehouse.source()
+        return Path(known) if known not in (None, SIMULATED_LEAGUE) else self.default_ingested_folder
+
+    @property
+    def default_ingested_folder(self) -> Path:
+        """The folder that was asked for, else the one within the home, whatever the warehouse remembers."""
+        return self.raw if self.raw is not None else self.folder / INGESTED_FOLDER
 
     @property
     def source_name(self) -> str:
@@ -104,7 +119,7 @@ class Home:
         if self.raw is not None:
             return str(self.raw.resolve())
         ingested = self.folder / INGESTED_FOLDER
-        return known or (str(ingested.resolve()) if ingested.is_dir() else SIMULATED_LEAGUE)
+        return known or (str(ingested.resolve()) if (ingested / layout.BOX_SCORES.name).exists() else SIMULATED_LEAGUE)
 
     def delete_warehouse(self) -> None:
         """Forget all tables and the source."""
@@ -120,6 +135,10 @@ class Home:
         name = self._source_beside(known)
         if known is not None and known != name:
             raise source_mismatch(str(self.bigquery or self.folder), known, name)
+        if names_tables(Path(name)):
+            from nba_precompute.sources.bigquery_tables import bigquery_tables  # Google's client takes a second to import
+
+            return bigquery_tables(Path(name), self.folder / COPIES_FOLDER)
         if name != SIMULATED_LEAGUE:
             return parquet_folder(Path(name), name=name)
         if self.bigquery is not None and not self.bigquery.emulated:
@@ -130,6 +149,11 @@ class Home:
         if not self.league_folder.exists():
             write_simulated_league(self.league_folder)
         return parquet_folder(self.league_folder, name=SIMULATED_LEAGUE)
+
+
+def names_tables(raw: Path) -> bool:
+    """Whether this is no folder of raw games but a file that names the tables of BigQuery which hold them."""
+    return raw.suffix in (".yaml", ".yml")
 
 
 def hindrance(home: Home, error: BaseException) -> str | None:

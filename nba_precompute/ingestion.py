@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +42,13 @@ costs a daily run about 55 requests. An answer received later than this is settl
 FIRST_MONTH_OF_A_SEASON = 8
 """Finals have ended in July, preseason begins in October."""
 
+INGESTED_FILES = (layout.SCHEDULE, layout.PLAYERS, layout.SHOTS, layout.BOX_SCORES)
+"""What the API fills of the layout."""
+
 LOCK = ".ingesting.lock"
+
+KINDS = {layout.YES_NO: "boolean", layout.WHOLE: "Int64"}
+"""Kinds of columns that pandas would make depend on whether any row has an empty value."""
 
 Parsed = TypeVar("Parsed")
 OnAnswer = Callable[[int, int], None]
@@ -145,6 +151,8 @@ def ingest(
         box_scores, refused = reading.box_scores()
         found.missing += refused
         shots = reading.shots(box_scores)
+        charted = set(shots["game_id"])
+        shots = shots[~shots["game_id"].isin(_games_of_which_more_is_known(folder, shots))]
         players = reading.birth_dates(sorted(set(box_scores["player_id"])))
         write_schedule(folder, season, games)
         if len(players):
@@ -156,9 +164,11 @@ def ingest(
     found.days = sorted({day.date() for day in box_scores["game_date"].unique()})
     found.new_days = sorted(set(found.days) - before)
     found.corrected_days = sorted(corrected - set(found.new_days))
-    charted = reading.games[reading.games["game_id"].str[2].isin(SHOT_CHART_TYPES)]
-    charted = charted[charted["game_id"].isin(box_scores["game_id"]) & ~charted["game_id"].isin(shots["game_id"])]
-    found.without_shots = [_named(game) for _, game in charted.iterrows()]
+    in_statistics = reading.games["game_id"].str[2].isin(SHOT_CHART_TYPES) & reading.games["game_id"].isin(
+        box_scores["game_id"]
+    )
+    without = reading.games[in_statistics & ~reading.games["game_id"].isin(charted)]
+    found.without_shots = [_named(game) for _, game in without.iterrows()]
     return found
 
 
@@ -227,7 +237,7 @@ def ingest_injuries(folder: Path, file: Path) -> IngestedInjuries:
         before = news[news["date"] < pd.Timestamp(report.covered_from)]
         added = injury_report.news_of(report, box_scores, _out_after(before, box_scores))
         covered = {"covered_from": str(covered_from), "covered_to": str(covered_to)}
-        days: list[object] = list(pd.date_range(report.covered_from, report.covered_to).date)
+        days = list(pd.date_range(report.covered_from, report.covered_to).date)
         raw_folder.replace(folder, layout.INJURIES, "date", days, added, covered)
     unknown = sorted(set(added.loc[added["player_id"].isna(), "player_name"]))
     return IngestedInjuries(len(added), unknown, covered_from, covered_to)
@@ -272,8 +282,7 @@ def published_games(answers: Answers, season: str) -> pd.DataFrame:
 def write_schedule(folder: Path, season: str, games: pd.DataFrame) -> None:
     """Put the season's published games in the place of those that the folder has of it; postponed ones have no day."""
     dated = games[~games["is_postponed"]]
-    if not _same(raw_folder.read(folder, layout.SCHEDULE, "season", [season]), dated, layout.SCHEDULE):
-        raw_folder.replace(folder, layout.SCHEDULE, "season", [season], dated)
+    _replace_those_that_differ(folder, layout.SCHEDULE, raw_folder.read(folder, layout.SCHEDULE, "season", [season]), dated)
 
 
 @dataclass
@@ -288,16 +297,18 @@ class _Reading:
 
     def box_scores(self) -> tuple[pd.DataFrame, list[MissingGame]]:
         """The rows of all games that can be right, and the others."""
-        rows, refused = [], []
+        rows: list[dict[str, object]] = []
+        refused = []
         for _, game in self.games.iterrows():
             question = stats_answers.ask_box_score(game["game_id"])
             parse = partial(stats_answers.box_score_of, game=game)
             try:
-                rows.append(self.answers.get(question, parse, _settled_after(game["game_date"])))
+                rows += self.answers.get(question, parse, _settled_after(game["game_date"]))
             except NotAsItShouldBe as wrong:
                 refused.append(MissingGame(game["game_date"].date(), f"{_named(game)} is refused: {wrong}"))
             self._count()
-        return _together(rows, layout.BOX_SCORES), refused
+        box_scores = pd.DataFrame(rows, columns=list(layout.BOX_SCORES.columns))
+        return box_scores.astype({"game_date": "datetime64[ns]", "starter": "boolean"}), refused
 
     def shots(self, box_scores: pd.DataFrame) -> pd.DataFrame:
         """The shots of the games whose box scores are right."""
@@ -310,7 +321,9 @@ class _Reading:
             parse = partial(stats_answers.shots_of, games=of_week)
             rows.append(self.answers.get(question, parse, _settled_after(first_day + WEEK - timedelta(days=1))))
             self._count()
-        return self._with_assists(_together(rows, layout.SHOTS), games) if rows else _together(rows, layout.SHOTS)
+        if not rows:
+            return raw_folder.as_stored(pd.DataFrame(columns=list(layout.SHOTS.columns)), layout.SHOTS)
+        return self._with_assists(pd.concat(rows, ignore_index=True), games)
 
     def _with_assists(self, shots: pd.DataFrame, games: pd.DataFrame) -> pd.DataFrame:
         """Shots with who was assisted, where play-by-play is asked for or was kept."""
@@ -344,12 +357,13 @@ class _Reading:
 
     def _count(self) -> None:
         self.done += 1
+        self.on_answer(self.done, max(self.done, self.expected))
+
+    @cached_property
+    def expected(self) -> int:
+        """How many answers there will be at least: players whose birth dates are asked for come on top."""
         weeks = self.games["game_date"].dt.to_period("W-SUN").nunique()
-        self.on_answer(self.done, max(self.done, len(self.games) * (1 + self.play_by_play) + weeks))
-
-
-def _together(rows: Sequence[pd.DataFrame], file: RawFile) -> pd.DataFrame:
-    return pd.concat(rows, ignore_index=True) if rows else raw_folder.as_stored(pd.DataFrame(columns=list(file.columns)), file)
+        return len(self.games) * (1 + self.play_by_play) + weeks
 
 
 def _settled_after(day: pd.Timestamp) -> Callable[[Answer], bool]:
@@ -363,22 +377,40 @@ def _days_of_games(folder: Path, rows: pd.DataFrame) -> set[date]:
     return {day.date() for day in stored["game_date"].unique()}
 
 
+def _games_of_which_more_is_known(folder: Path, shots: pd.DataFrame) -> set[str]:
+    """Games whose shots are those that the folder has, which also says who assisted: nobody asked for play-by-play now."""
+    stored = raw_folder.read(folder, layout.SHOTS, "game_id", sorted(shots["game_id"].unique()))
+    told = shots.groupby("game_id")["assisted"].agg("count")
+    told_before = stored.groupby("game_id")["assisted"].agg("count")
+    candidates = set(told.index[told == 0]) & set(told_before.index[told_before > 0])
+    silent = [column for column in layout.SHOTS.columns if column != "assisted"]
+    return candidates - _games_that_differ(stored, shots, layout.SHOTS, silent)
+
+
 def _replace_games(folder: Path, file: RawFile, rows: pd.DataFrame) -> set[date]:
     """Put the games' rows in the place of those that the folder has; the days whose content hash is another now."""
-    games = sorted(rows["game_id"].unique())
-    before, after = _hashes(raw_folder.read(folder, file, "game_id", games), file), _hashes(rows, file)
-    changed = {day.date() for day in before.index.union(after.index) if before.get(day) != after.get(day)}
-    if changed:
-        raw_folder.replace(folder, file, "game_id", games, rows)
-    return changed
+    stored = raw_folder.read(folder, file, "game_id", sorted(rows["game_id"].unique()))
+    _replace_those_that_differ(folder, file, stored, rows)
+    before, after = (hash_days(raw_folder.as_stored(each, file), file.day, list(file.columns)) for each in (stored, rows))
+    return {day.date() for day in before.index.union(after.index) if before.get(day) != after.get(day)}
 
 
-def _hashes(rows: pd.DataFrame, file: RawFile) -> pd.Series:
-    return hash_days(raw_folder.as_stored(rows, file), file.day, list(file.columns))
+def _replace_those_that_differ(folder: Path, file: RawFile, stored: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """A game whose rows are the same keeps them, with what other columns the file has of it."""
+    games = _games_that_differ(stored, rows, file, list(file.columns))
+    if games:
+        raw_folder.replace(folder, file, "game_id", sorted(games), rows[rows["game_id"].isin(games)])
 
 
-def _same(before: pd.DataFrame, after: pd.DataFrame, file: RawFile) -> bool:
-    return _hashes(before, file).equals(_hashes(after, file))
+def _games_that_differ(before: pd.DataFrame, after: pd.DataFrame, file: RawFile, columns: list[str]) -> set[str]:
+    old, new = (_by_game(raw_folder.as_stored(rows, file), file, columns) for rows in (before, after))
+    return {game for game in {*old, *new} if game not in old or game not in new or not old[game].equals(new[game])}
+
+
+def _by_game(rows: pd.DataFrame, file: RawFile, columns: list[str]) -> dict[str, pd.DataFrame]:
+    kinds = {column: KINDS[kind] for column, kind in file.columns.items() if kind in KINDS}
+    in_order = rows.astype(kinds)[columns].sort_values(columns)
+    return {str(game): of_game.reset_index(drop=True) for game, of_game in in_order.groupby("game_id")}
 
 
 def _named(game: pd.Series) -> str:

@@ -120,7 +120,7 @@ READS: Mapping[str, Sequence[Read]] = {
 
 def partitions_of(table: Table) -> dg.PartitionsDefinition:
     """The days that a table has."""
-    return game_days if READS[table.name] is GAMES_OF_DAY else eligible_days
+    return game_days if READS.get(table.name) is GAMES_OF_DAY else eligible_days
 
 
 def raw_hashes(source: Source, streams: Sequence[str], start: date, end: date) -> dict[str, pd.Series]:

@@ -25,6 +25,7 @@ from nba_precompute.sources import Source, trust
 from nba_precompute.storage import Publication
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.player_composite_factors import FACTORS, PLAYER_COMPOSITE_FACTORS
+from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS
 
 ROW_COUNT = "dagster/partition_row_count"
 """Dagster's documented name of a partition's rows, in its metadata."""
@@ -35,7 +36,7 @@ COST_TAG = "warehouse/"
 REASONS_SHOWN = 20
 """How many reasons a failure prints; the rest is counted."""
 
-AVERAGED = {PLAYER_COMPOSITE_FACTORS.name: FACTORS}
+AVERAGED = {PLAYER_COMPOSITE_FACTORS.name: FACTORS, POINTS_PREDICTIONS.name: ["predicted_points"]}
 """Columns whose mean of a day is recorded: a factor that drifts is seen in its plot before a check fails."""
 
 Frames = Sequence[tuple[Table, pd.DataFrame]]

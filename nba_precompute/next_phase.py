@@ -1,6 +1,6 @@
 """The next phase: when today's features are there, made in production mode, and keep their checks, predictions can be made.
 
-One sensor starts the job `predict`, where there is one, and sends a message to the webhook, where one is configured, each once for
+One sensor starts the job `predict`, where there is a model, and sends a message to the webhook, where one is configured, each once for
 every content that the day comes to have; one that comes back after another is told again, because whoever was told of the other
 uses that. The webhook is also told of a day that missed its deadline. One thing a tick: a message that does not arrive
 fails its tick, and the next tick sends it again. What has been done stands in the sensor's cursor, which Dagster writes after the
@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from nba_precompute import daily_run, quality, validation
 from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG
 from nba_precompute.coverage import THERE
 from nba_precompute.game_days import Clock, eligible_days
 from nba_precompute.home import Home
+from nba_precompute.predictions import has_model
 from nba_precompute.storage import WarehouseError
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
 from nba_precompute.webhook import post
@@ -136,7 +138,7 @@ def tick(
     """
     day = clock().date()
     if not receivers:
-        return dg.SkipReason(f"Nobody to tell: there is no job {PREDICT}, and NBA_PRECOMPUTE_WEBHOOK is not set.")
+        return dg.SkipReason("Nobody to tell: no points model (`nba-precompute train`), and NBA_PRECOMPUTE_WEBHOOK is not set.")
     days = [day - timedelta(days=1), day]
     known = json.loads(cursor or "[]")
     done = [(to, subject, version) for to, subject, version in known if subject.endswith(tuple(map(str, days)))]
@@ -192,10 +194,9 @@ def do(step: Step, day: date, webhook: str | None) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=f"Told the webhook: {step.key}.")
 
 
-def sensor(home: Home, clock: Clock, webhook: str | None, jobs: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:
+def sensor(home: Home, clock: Clock, webhook: str | None, jobs: Sequence[UnresolvedAssetJobDefinition]) -> dg.SensorDefinition:
     """The sensor, stopped until a person starts it."""
     predict = [job for job in jobs if job.name == PREDICT]
-    receivers = [*(PREDICT for _ in predict), *([WEBHOOK] if webhook else [])]
 
     @dg.sensor(
         name=SENSOR,
@@ -203,11 +204,12 @@ def sensor(home: Home, clock: Clock, webhook: str | None, jobs: Sequence[dg.JobD
         minimum_interval_seconds=LOOK_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=(
-            f"Starts the job {PREDICT}, where there is one, and tells the webhook, once today's {ML_FEATURE_STORE_V2.name} is there, "
+            f"Starts {PREDICT}, where there is a model, and tells the webhook, once today's {ML_FEATURE_STORE_V2.name} is there, "
             "made in production mode, and keeps its checks; tells the webhook of a day that missed its deadline."
         ),
     )
     def next_phase(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        receivers = [*(PREDICT for _ in predict if has_model(home)), *([WEBHOOK] if webhook else [])]
         return tick(home, context.instance, clock, webhook, receivers, context.cursor)
 
     return next_phase

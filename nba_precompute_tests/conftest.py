@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from nba_precompute.game_days import SEASONS
+from nba_precompute.home import Home
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.simulated import write_simulated_league
 
@@ -93,3 +94,13 @@ def simulated_season(tmp_path_factory: pytest.TempPathFactory) -> ParquetFolder:
     folder = tmp_path_factory.mktemp("raw") / "league"
     write_simulated_league(folder, [season for season in SEASONS if season.name == "2023-24"])
     return ParquetFolder(folder, name="one simulated season")
+
+
+@pytest.fixture(scope="session")
+def home_of_weeks(simulated_season: ParquetFolder, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with all tables of the season's first weeks, ten days of the cascade among them. Whoever changes it copies its folder."""
+    from nba_precompute_tests.test_runs import Platform  # which takes its builders from here
+
+    platform = Platform(tmp_path_factory.mktemp("weeks") / "home", simulated_season.path)
+    assert platform.backfill()[1] == []
+    return platform.home

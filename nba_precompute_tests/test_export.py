@@ -18,18 +18,15 @@ from nba_precompute.training import TrainingError
 from nba_precompute.training.export import export, joined, write
 from nba_precompute.training.point_in_time import features_again, prove
 from nba_precompute_tests.processes import command_line
-from nba_precompute_tests.test_runs import Platform
+from nba_precompute_tests.test_runs import END, START
 
-START, END = date(2023, 10, 24), date(2023, 11, 17)
 TWO_DAYS = date(2023, 11, 9)
 """The second day of the cascade."""
 
 
 @pytest.fixture(scope="module")
-def home(simulated_season, tmp_path_factory):
-    platform = Platform(tmp_path_factory.mktemp("export") / "home", simulated_season.path)
-    assert platform.backfill(START, END)[1] == []
-    return platform.home
+def home(home_of_weeks):
+    return home_of_weeks
 
 
 @pytest.fixture(scope="module")

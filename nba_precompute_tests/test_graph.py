@@ -39,6 +39,11 @@ DEPENDENCIES = {
     },
 }
 DEPENDENCIES["coverage"] = set(DEPENDENCIES)
+DEPENDENCIES |= {
+    "points_model": {"ml_feature_store_v2", "player_game_summary"},
+    "points_predictions": {"ml_feature_store_v2", "points_model"},
+    "served_predictions": {"points_predictions", "ml_feature_store_v2", "player_game_summary"},
+}
 GROUPS = {
     "raw": set(RAW_FILES),
     "analytics": {
@@ -46,7 +51,7 @@ GROUPS = {
         *("upcoming_team_game_context", "upcoming_player_game_context"),
     },
     "precompute": {"team_defense_zone_analysis", "player_shot_zone_analysis", "player_composite_factors"},
-    "predictions": {"ml_feature_store_v2"},
+    "predictions": {"ml_feature_store_v2", "points_model", "points_predictions", "served_predictions"},
     "quality": {"coverage"},
 }
 

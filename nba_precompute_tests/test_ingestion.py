@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import time
 from datetime import UTC, date, datetime
 from functools import partial
@@ -12,6 +13,7 @@ import pytest
 from filelock import FileLock
 
 from nba_precompute.ingestion import LOCK, ingest
+from nba_precompute.lineage import raw_hashes
 from nba_precompute.sources import RawDataError, layout, raw_folder
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.stats_answers import NotAsItShouldBe, ask_schedule, games_of, minutes_of
@@ -58,7 +60,6 @@ def api(server, said):
         server.url,
         pause_seconds=0,
         back_off_seconds=0,
-        timeout_seconds=0.3,
         say=said.append,
         now=lambda: datetime(2024, 10, 24, 12, tzinfo=UTC),
     )
@@ -159,6 +160,18 @@ def test_other_games_and_columns_of_a_folder_stay(league, api, tmp_path):
     assert pq.read_schema(tmp_path / "player_box_scores.parquet").field("fgm").type == "int16"
 
 
+def test_a_game_that_is_the_same_keeps_what_other_columns_say_of_it(league, api, tmp_path):
+    ingest_all(tmp_path, api)
+    for file in RAW:
+        pd.read_parquet(tmp_path / file.name).assign(seen="here").to_parquet(tmp_path / file.name)
+    league.box_scores.loc[league.box_scores["player_id"] == 300, "reb"] += 1
+    league.schedule.loc[2, "start_utc"] += pd.Timedelta(hours=1)
+    ingest_all(tmp_path, api)
+    for file, changed_games in [(layout.BOX_SCORES, {THIRD}), (layout.SHOTS, set()), (layout.SCHEDULE, {THIRD})]:
+        rows = stored(tmp_path, file)
+        assert set(rows.loc[rows["seen"].isna(), "game_id"]) == changed_games
+
+
 def test_an_empty_day_writes_no_box_score_and_is_complete(api, server, tmp_path):
     found = ingest(tmp_path, api, SEASON, date(2024, 10, 20), date(2024, 10, 21), MORNING_AFTER)
     assert (found.games, found.new_days, found.is_complete) == (0, [], True)
@@ -191,6 +204,8 @@ def test_a_season_that_is_not_published_is_told(api, tmp_path):
 )
 def test_a_passing_fault_is_told_and_asked_again(fault, words, server, api, said, league, tmp_path):
     server.faults["boxscoretraditionalv3"] = [fault]
+    if fault == "hang":
+        api.timeout_seconds = 2
     ingest_all(tmp_path, api, play_by_play=True)
     assert said == [f"for the box score of {FIRST}: {words}; asked again in 0 s (attempt 1 of 6)"]
     assert server.counts["boxscoretraditionalv3"] == 4  # three games, one of them asked twice
@@ -315,7 +330,6 @@ def test_an_answer_of_as_many_rows_as_the_api_gives_at_most_is_refused(league, a
         rows += [rows[0]] * (102_400 - len(rows))
 
     changed(league, "shotchartdetail", fill)
-    api.timeout_seconds = 30
     with pytest.raises(StatsApiError, match="with 102400 rows, where it cuts answers off"):
         ingest_all(tmp_path, api)
     assert tables(tmp_path) == {}
@@ -494,6 +508,29 @@ def test_a_correction_is_seen_and_a_settled_game_is_not_asked_for_again(league, 
     server.forget()
     assert ingest_all(tmp_path, api, today=date(2024, 11, 20)).games == 3
     assert server.counts == {"scheduleleaguev2": 1}
+
+
+def test_a_correction_changes_the_content_hash_of_its_day_alone(league, api, tmp_path):
+    def hashes():
+        return raw_hashes(ParquetFolder(tmp_path, "ingested"), ["raw_box_scores"], OPENING, NEXT_DAY)["raw_box_scores"]
+
+    ingest_all(tmp_path, api)
+    before = hashes()
+    league.box_scores.loc[league.box_scores["player_id"] == 300, "reb"] += 1
+    ingest_all(tmp_path, api)
+    assert (hashes() == before).to_dict() == {pd.Timestamp(OPENING): True, pd.Timestamp(NEXT_DAY): False}
+
+
+def test_who_assisted_is_not_forgotten_where_nobody_asks_for_it_again(league, api, tmp_path):
+    ingest_all(tmp_path, api, play_by_play=True)
+    shutil.rmtree(tmp_path / RESPONSES)  # as in a folder that was not made by `ingest`
+    found = ingest_all(tmp_path, api)
+    assert (found.corrected_days, found.without_shots) == ([], [])
+    assert_same_tables(league, tmp_path)
+    league.shots.loc[league.shots["game_id"] == FIRST, "zone"] = "Left Corner 3"  # other shots, of which nothing is known
+    assert ingest_all(tmp_path, api).corrected_days == [OPENING]
+    shots = stored(tmp_path, layout.SHOTS)
+    assert shots["assisted"].isna().groupby(shots["game_id"]).all().to_dict() == {FIRST: True, SECOND: False, THIRD: False}
 
 
 def test_a_run_that_finds_nothing_new_leaves_the_files_alone(api, tmp_path):

@@ -11,8 +11,9 @@ from nba_precompute import daily_run
 from nba_precompute.definitions import build_definitions
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
-from nba_precompute.next_phase import PREDICT, SENSOR, WEBHOOK, next_step, not_ready_news, ready_news, sensor, tick
+from nba_precompute.next_phase import PREDICT, SENSOR, WEBHOOK, next_step, not_ready_news, ready_news, tick
 from nba_precompute.storage import WarehouseError
+from nba_precompute.training import IN_USE
 from nba_precompute.webhook import TIMEOUT_SECONDS, WebhookFailed, post
 from nba_precompute_tests.replay import at, receiver
 
@@ -108,10 +109,15 @@ def look(definitions, home):
         return repository.get_sensor_def(SENSOR).evaluate_tick(context)
 
 
-def test_without_job_and_webhook_nobody_is_told(tmp_path):
+def test_without_model_and_webhook_nobody_is_told_and_with_a_model_the_job_is(tmp_path):
     home = Home(tmp_path)
-    answered = look(build_definitions(home), home)
-    assert answered.skip_message == "Nobody to tell: there is no job predict, and NBA_PRECOMPUTE_WEBHOOK is not set."
+    definitions = build_definitions(home, clock=lambda: at(DAY, 12))
+    assert look(definitions, home).skip_message == (
+        "Nobody to tell: no points model (`nba-precompute train`), and NBA_PRECOMPUTE_WEBHOOK is not set."
+    )
+    home.models.mkdir()
+    (home.models / IN_USE).write_text("{}")
+    assert look(definitions, home).skip_message == "2024-01-15 is not ready yet."
 
 
 @pytest.mark.parametrize(("day", "words"), [(DAY, "2024-01-15 is not ready yet."), (date(2024, 7, 1), "has no game")])
@@ -146,10 +152,8 @@ def test_a_missed_deadline_is_told_with_an_unreadable_warehouse_and_after_midnig
         assert len(hook.told) == 1
 
 
-def test_a_job_predict_is_what_the_sensor_starts(tmp_path):
-    @dg.job(name=PREDICT)
-    def predict():
-        pass
-
-    made = sensor(Home(tmp_path), lambda: at(DAY, 12), None, [predict])
-    assert [job.name for job in made.jobs] == [PREDICT]
+def test_the_job_predict_is_what_the_sensor_starts(tmp_path):
+    repository = build_definitions(Home(tmp_path)).get_repository_def()
+    assert [target.job_name for target in repository.get_sensor_def(SENSOR).targets] == [PREDICT]
+    made = {key.to_user_string() for key in repository.get_job(PREDICT).asset_layer.executable_asset_keys}
+    assert made == {"points_predictions", "served_predictions"}

@@ -1,6 +1,6 @@
 """Writes files of the raw layout, each whole or not at all. What stands in a file and is not replaced stays as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +32,7 @@ def write(folder: Path, file: RawFile, rows: pd.DataFrame, metadata: Mapping[str
     _write(folder, file, _as_arrow(rows, file), metadata)
 
 
-def read(folder: Path, file: RawFile, column: str, values: list[object]) -> pd.DataFrame:
+def read(folder: Path, file: RawFile, column: str, values: Sequence[object]) -> pd.DataFrame:
     """The rows of a file whose column has one of the values, as `as_stored` has them; none where there is no file."""
     table = _stored(folder, file)
     if table is None:
@@ -61,7 +61,7 @@ def replace(
     folder: Path,
     file: RawFile,
     column: str,
-    values: list[object],
+    values: Sequence[object],
     rows: pd.DataFrame,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
@@ -82,8 +82,8 @@ def replace(
     _write(folder, file, together.sort_by(order) if order else together, metadata)
 
 
-def _has(table: pa.Table, column: str, values: list[object]) -> pa.Array:
-    return pc.is_in(table[column], pa.array(values, type=table.schema.field(column).type))
+def _has(table: pa.Table, column: str, values: Sequence[object]) -> pa.Array:
+    return pc.is_in(table[column], pa.array(list(values), type=table.schema.field(column).type))
 
 
 def _stored(folder: Path, file: RawFile) -> pa.Table | None:

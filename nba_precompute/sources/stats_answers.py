@@ -191,8 +191,8 @@ def _is_certain(games: pd.DataFrame) -> pd.Series:
     return certain
 
 
-def box_score_of(answer: Answer, game: pd.Series) -> pd.DataFrame:
-    """A row a player who appeared in the game, in the layout's columns.
+def box_score_of(answer: Answer, game: pd.Series) -> list[dict[str, object]]:
+    """A row a player who appeared in the game, by the layout's columns.
 
     Raises NotAsItShouldBe where teams or scores are not those of the schedule, or a player's line contradicts itself.
     """
@@ -205,8 +205,7 @@ def box_score_of(answer: Answer, game: pd.Series) -> pd.DataFrame:
             _side(box["awayTeam"], game["away_team"], game["away_pts"]),
         ]
     of_game = {column: game[column] for column in ("game_id", "game_date", "season", "season_type")}
-    rows = pd.DataFrame([{**of_game, **player} for side in sides for player in side], columns=list(layout.BOX_SCORES.columns))
-    return rows.astype({"starter": "boolean"})
+    return [{**of_game, **player} for side in sides for player in side]
 
 
 def _side(team: Mapping[str, Any], expected: str, score: int) -> list[dict[str, object]]:

@@ -1,4 +1,7 @@
-"""From feature rows to a training set. Everything here reads published tables and makes none of them."""
+"""From feature rows to a training set and a model. Everything here reads published tables and makes none of them."""
+
+IN_USE = "points_model.json"
+"""In a folder of models the report of the one that was trained last, by which it is found."""
 
 
 class TrainingError(Exception):
