@@ -22,6 +22,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import google.auth
 import grpc
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -400,6 +401,18 @@ def local_bigquery_or_skip(folder: Path) -> Iterator[LocalBigQuery]:
         pytest.skip(str(wanting))
     with local_bigquery(folder) as found:
         yield found
+
+
+def live_project() -> str:
+    """The project of the tests that only a real one can pass; without project or credentials they are skipped."""
+    project = os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PROJECT")
+    if not project:
+        pytest.skip("no project is named in NBA_PRECOMPUTE_BIGQUERY_PROJECT")
+    try:
+        google.auth.default()
+    except google.auth.exceptions.DefaultCredentialsError as wanting:
+        pytest.skip(str(wanting))
+    return project
 
 
 if __name__ == "__main__":

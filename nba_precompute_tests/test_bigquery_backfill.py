@@ -1,5 +1,7 @@
 """The command line over BigQuery, on an emulator: the same tables as in DuckDB, and every statement judged by GoogleSQL's analyzer."""
 
+import os
+import uuid
 from collections import Counter
 
 import pytest
@@ -7,11 +9,11 @@ import pytest
 from nba_precompute.assets import TABLES
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
-from nba_precompute.storage.bigquery import SQL_TYPES, VERSION_COLUMNS
+from nba_precompute.storage.bigquery import SQL_TYPES, VERSION_COLUMNS, bigquery_warehouse
 from nba_precompute.tables import columns
 from nba_precompute_tests import googlesql
 from nba_precompute_tests.benchmarks.warehouses import comparison
-from nba_precompute_tests.local_bigquery import PROJECT, local_bigquery_or_skip
+from nba_precompute_tests.local_bigquery import PROJECT, live_project, local_bigquery_or_skip
 from nba_precompute_tests.processes import command_line
 from nba_precompute_tests.team_days import MONDAY, TABLE, TUESDAY, publish, rows, team_table
 
@@ -127,6 +129,30 @@ def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_w
         ("MERGE", {}),
     ]
     assert [sql for sql, _ in googlesql.errors(catalog, wrong)] == [sql for sql, _ in wrong]
+
+
+@pytest.mark.bigquery_live
+def test_a_week_backfilled_in_a_real_project_has_the_rows_of_duckdb(tmp_path):
+    project, prefix = live_project(), f"test_{uuid.uuid4().hex[:8]}_"
+    week = ["--raw", str(tmp_path / "raw"), "--end", "2021-11-08"]
+    assert command_line(tmp_path / "any", "simulate", "--out", str(tmp_path / "raw")).exit_code == 0
+    of_project = {
+        "NBA_PRECOMPUTE_WAREHOUSE": "bigquery",
+        "NBA_PRECOMPUTE_BIGQUERY_PROJECT": project,
+        "NBA_PRECOMPUTE_BIGQUERY_PREFIX": prefix,
+    }
+    in_project = bigquery_warehouse(project, None, prefix, emulated="BIGQUERY_EMULATOR_HOST" in os.environ)
+    try:
+        assert command_line(tmp_path / "file", "backfill", *week).exit_code == 0
+        met = command_line(tmp_path / "bigquery", "backfill", *week, environment=of_project)
+        assert met.exit_code == 0, met
+        in_file = Home(tmp_path / "file").warehouse
+        for table in TABLES:
+            rows_of_both, alone, different = comparison(table, in_file, in_project)
+            assert rows_of_both > 0
+            assert (alone, different) == (0, 0), table.name
+    finally:
+        in_project.delete()
 
 
 def kinds_of(table):
