@@ -24,7 +24,7 @@ from nba_precompute.home import Home, of_dagsters_storage
 from nba_precompute.lineage import READS, Read, Window
 from nba_precompute.production import BACKFILL, run_config_of
 from nba_precompute.tables.columns import Table
-from nba_precompute.turns import turn
+from nba_precompute.turns import Making, turn
 
 MODE_TAG = "nba_precompute/mode"
 SKIPPED_PREFLIGHT_TAG = "nba_precompute/skipped_preflight"
@@ -89,7 +89,7 @@ def backfill_days(
         dates = len({day for _, day in attempted} | set(to_make["day"]))
         reads = dict(zip(zip(to_make["table"], to_make["day"], strict=True), to_make["reads"], strict=True))
         for run in runs:
-            with turn(home, say=say) as waited:
+            with turn(home, say, Making([table.name for table in run.tables], run.days[0], run.days[-1])) as waited:
                 if waited:  # what was missing may be there by now
                     break
                 on_progress(run, made, total, dates)

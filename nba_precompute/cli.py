@@ -48,6 +48,7 @@ from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindranc
 from nba_precompute.instance import (
     PROCESS_TAG,
     become_ui,
+    become_worker,
     cancel_runs_of_this_process,
     end_runs_of_dead_processes,
     instance_of,
@@ -162,6 +163,8 @@ def backfill(
     wanted = tables_named(tables)
     if mode == PRODUCTION and (home.source_name == SIMULATED_LEAGUE or (reset and raw is None)):
         raise click.ClickException(INVENTED)
+    if reset and home.postgres is not None:
+        raise click.ClickException("The history of several machines is not reset: use a new database and a new warehouse.")
     if reset:
         if home.raw is not None and not (home.raw.is_file() if names_tables(home.raw) else home.raw.is_dir()):
             raise click.ClickException(
@@ -517,7 +520,7 @@ def ingest(
     folder = home.ingested_folder
     console.print(f"Folder  {folder}")
     if injuries is not None:
-        print_injuries(ingestion.ingest_injuries(folder, injuries))
+        print_injuries(ingestion.ingest_injuries(folder, injuries, game_days.today_in_new_york()))
         return
     today = game_days.today_in_new_york()
     with Progress(
@@ -544,8 +547,9 @@ def ingest(
     if upkeep:
         write_published_schedule(home, published, yes)
     else:
-        ingested_games.record(home, folder, found)
+        ingested_games.record(home_of_environment(), folder, found)
         print_ingested(found)
+        say_who_uses(folder)
         raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
 
 
@@ -555,6 +559,17 @@ def ingest(
 def ui(raw: Path | None, port: int) -> None:
     """Start `dagster dev` over the home (NBA_PRECOMPUTE_HOME), with the same history as the command line."""
     become_ui(home_asked_for(raw), port)
+
+
+@cli.command()
+@raw_option
+@click.option("--places", type=click.IntRange(1), default=1, show_default=True, help="How many runs to make at once.")
+def worker(raw: Path | None, places: int) -> None:
+    """Make the runs of the queue, on this of several machines (NBA_PRECOMPUTE_POSTGRES, NBA_PRECOMPUTE_REDIS)."""
+    home = home_asked_for(raw)
+    if home.postgres is None:
+        raise click.ClickException("Only a home of several machines has workers: name its database in NBA_PRECOMPUTE_POSTGRES.")
+    become_worker(home, places)
 
 
 @cli.command()
@@ -678,6 +693,17 @@ def print_ingested(found: ingestion.Ingested) -> None:
         errors.print(f"and {len(found.missing) - DAYS_NAMED} more games")
     if not found.is_complete:
         errors.print("What the folder had of these games stays. Run the same command again later.")
+
+
+def say_who_uses(folder: Path) -> None:
+    """How to make tables from a folder that is not the source of the environment's home."""
+    home = home_of_environment()
+    if home.source_name != str(folder.resolve()):
+        console.print(
+            f"The source of {home.folder} is another ({home.source_name}). Tables of these games: "
+            f"NBA_PRECOMPUTE_HOME=DIR nba-precompute backfill --raw {folder}",
+            markup=False,
+        )
 
 
 def make_days(

@@ -1,8 +1,9 @@
 """The Dagster definitions: `build_definitions(home)` for any home, and `defs` for the one that the environment names.
 
 The only place that reads the environment: NBA_PRECOMPUTE_HOME (default .nba), NBA_PRECOMPUTE_RAW (the folder of raw games;
-without it the home's own source, else the simulated league), NBA_PRECOMPUTE_WEBHOOK (where `next_phase` sends its messages) and
-NBA_PRECOMPUTE_WAREHOUSE (duckdb, or bigquery with NBA_PRECOMPUTE_BIGQUERY_PROJECT, _LOCATION and _PREFIX).
+without it the home's own source, else the simulated league), NBA_PRECOMPUTE_WEBHOOK (where `next_phase` sends its messages),
+NBA_PRECOMPUTE_WAREHOUSE (duckdb, or bigquery with NBA_PRECOMPUTE_BIGQUERY_PROJECT, _LOCATION and _PREFIX) and
+NBA_PRECOMPUTE_POSTGRES (where several machines have their history).
 """
 
 import os
@@ -16,10 +17,11 @@ from nba_precompute import automation
 from nba_precompute.assets import assets_of
 from nba_precompute.game_days import Clock, now_in_new_york, warn_when_running_out
 from nba_precompute.home import DEFAULT_FOLDER, BigQueryDatasets, Home
+from nba_precompute.preflight import days_of_run, tables_of_run
 from nba_precompute.production import BACKFILL, MODE_RESOURCE, PRODUCTION
 from nba_precompute.sources.stats_api import StatsApi
 from nba_precompute.storage import WarehouseError
-from nba_precompute.turns import turn
+from nba_precompute.turns import Making, turn
 
 
 def build_definitions(
@@ -65,11 +67,12 @@ def mode_of_run(context: dg.InitResourceContext) -> str:
 
 
 def in_turn(home: Home) -> dg.ResourceDefinition:
-    """The home as a run has it: while the run lasts, no other changes its tables."""
+    """The home as a run has it: while the run lasts, no other changes what it makes or reads."""
 
     @dg.resource(description="The folder of warehouse, history and source. A run holds it: others wait for their turn.")
     def home_of_run(context: dg.InitResourceContext) -> Iterator[Home]:
-        with turn(home, say=check.not_none(context.log).info):
+        run = check.not_none(context.run)
+        with turn(home, check.not_none(context.log).info, Making(tables_of_run(run), *days_of_run(run))):
             yield home
 
     return home_of_run
@@ -79,7 +82,8 @@ def home_of_environment() -> Home:
     """The home that the environment names."""
     raw = os.environ.get("NBA_PRECOMPUTE_RAW")
     folder = Path(os.environ.get("NBA_PRECOMPUTE_HOME", DEFAULT_FOLDER))
-    return Home(folder, Path(raw) if raw else None, bigquery=bigquery_of_environment())
+    history = os.environ.get("NBA_PRECOMPUTE_POSTGRES")
+    return Home(folder, Path(raw) if raw else None, bigquery=bigquery_of_environment(), postgres=history)
 
 
 def bigquery_of_environment() -> BigQueryDatasets | None:

@@ -1,7 +1,7 @@
-"""Dagster's SQLite event log, written in batches: the storage that `dagster.yaml` names.
+"""Dagster's event log, written in batches: what every storage does, and the SQLite storage that `dagster.yaml` names.
 
 Everything but the writing of a batch is Dagster's. It leans on internals of Dagster 1.13 (the project stays below 1.14), so its
-tests compare it with its parent row by row. No asset, table or warehouse is known here.
+tests compare each storage with its parent row by row. No asset, table or warehouse is known here.
 """
 
 import os
@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from dagster import DagsterEventType, EventLogEntry
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorage, SqliteEventLogStorage
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_shared.record import replace
-from sqlalchemy import Connection, Engine, Row, create_engine, text
+from sqlalchemy import Connection, Engine, Row, TextClause, create_engine, text
 from sqlalchemy.pool import NullPool
 
 BATCH_SIZE_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
@@ -40,7 +40,7 @@ BATCHED_EVENTS = {
 WAITING_EVENTS = {DagsterEventType.STEP_OUTPUT, DagsterEventType.ASSET_CHECK_EVALUATION}
 """What a step leaves two and two for each of its checks, and Dagster sends one by one. None of them ends a step."""
 
-PARTITIONS_BY_RUN_AND_ASSET = text("""
+PARTITIONS_IN_SQLITE = text("""
     SELECT
         run_id, asset_key,
         sum(dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED') AS planned,
@@ -61,33 +61,104 @@ INSERT_EVENTS = SqlEventLogStorageTable.insert()
 INSERT_EVENTS_FOR_IDS = INSERT_EVENTS.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
 
 
-class _OfThread(threading.local):
+class OfThread(threading.local):
     """This thread's open transactions, by database, and the events of a step that wait for its next one."""
 
     def __init__(self) -> None:
+        """No transaction is open and no event waits."""
         self.by_shard: dict[str, Connection] = {}
         self.waiting: list[EventLogEntry] = []
 
 
-class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """The stock SQLite event log, with one transaction a database for a batch of events of one run.
+class BatchedEventLog(SqlEventLogStorage):
+    """What batches are to a storage of Dagster's, which stands after this among the bases of the class that is configured.
 
-    The stock storage opens a connection and commits for every event, in the run's shard and in the index: 65 s for 906
-    partitions of 5 empty assets, here 2 s. The rows are the same but for the planned event of a check, which is stored without
+    The stock storages commit for every event. The rows are the same but for the planned event of a check, which is stored without
     its partitions (`without_check_partitions`): a row a check and run, which its evaluation completes. Where a run ends without
     evaluating it, the row stays as planned, here as in the stock storage, and Dagster reads it as "execution failed" or
     "skipped". A check that is itself partitioned, of which this project has none, would leave its planned row behind.
+    """
+
+    partitions_query: ClassVar[TextClause]
+    """What `partitions_by_run_and_asset` asks, in the database's SQL."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Open the storage, and switch batches on in this process unless the environment has a batch size."""
+        os.environ.setdefault(BATCH_SIZE_VARIABLE, DEFAULT_BATCH_SIZE)
+        self._open = OfThread()
+        self._has_checks = False
+        super().__init__(*arguments, **named)
+
+    @property
+    def supports_asset_checks(self) -> bool:
+        """Whether the index has the tables of checks. The parent looks for every event of a check; a table that is there stays."""
+        self._has_checks = self._has_checks or super().supports_asset_checks
+        return self._has_checks
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store one event, in the parent's way; outputs and evaluated checks of a step wait for its next event, and go together.
+
+        A step always has a next event, if only that of its end. Killed before, its checks stay planned.
+        """
+        if is_waiting(event):
+            if self._open.waiting and self._open.waiting[-1].run_id != event.run_id:
+                self._store_waiting()
+            self._open.waiting.append(event)
+            return
+        self._store_waiting()
+        super().store_event(without_check_partitions(event))
+
+    def partitions_by_run_and_asset(self, label: str) -> Sequence[Row[Any]]:
+        """Of each run and asset: partitions planned and materialised, the first and last, the sum of what metadata call `label`."""
+        with self.index_connection() as index:
+            return index.execute(self.partitions_query, {"label": label}).all()
+
+    def _store_waiting(self) -> None:
+        waiting, self._open.waiting = self._open.waiting, []
+        if waiting:
+            self._write(waiting)
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store all events or none; those that Dagster does not batch go one by one, in the parent's way."""
+        self._store_waiting()
+        if are_of_one_batch(events):
+            self._write([without_check_partitions(event) for event in events])
+        else:
+            super().store_event_batch(events)
+
+    def _write(self, events: Sequence[EventLogEntry]) -> None:
+        """Store events of one run, all or none."""
+        raise NotImplementedError
+
+    def _write_index(self, index: Connection, indexed: Sequence[EventLogEntry], ids: Sequence[int]) -> None:
+        """What events of assets and checks leave besides their own row, by which Dagster finds them."""
+        stored = list(zip(indexed, ids, strict=True))
+        of_assets = [(event, event_id) for event, event_id in stored if event.dagster_event_type in ASSET_EVENTS]
+        self._store_asset_event_tags(index, [event for event, _ in of_assets], [event_id for _, event_id in of_assets])
+        # an asset's row keeps its last event, and a batch has events of one type for an asset
+        last = {event.get_dagster_event().asset_key: (event, event_id) for event, event_id in of_assets}
+        for event, event_id in last.values():
+            self._store_asset_event(index, event, event_id)
+        for event, event_id in stored:
+            if event.dagster_event_type in ASSET_CHECK_EVENTS:
+                self.store_asset_check_event(event, event_id)
+
+
+class BatchedSqliteEventLogStorage(BatchedEventLog, SqliteEventLogStorage):
+    """The stock SQLite event log, with one transaction a database for a batch of events of one run.
+
+    The stock storage opens a connection for every event, and commits in the run's shard and in the index: 65 s for 906 partitions
+    of 5 empty assets, here 2 s.
 
     A batch commits in the shard, then in the index, as the parent does with each event. Killed in between, the index lacks the
     batch, and Dagster counts its days as not materialised.
     """
 
+    partitions_query = PARTITIONS_IN_SQLITE
+
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        """Open the databases in `base_dir`, and switch batches on in this process unless the environment has a batch size."""
-        os.environ.setdefault(BATCH_SIZE_VARIABLE, DEFAULT_BATCH_SIZE)
-        self._open = _OfThread()
+        """Open the databases in `base_dir`."""
         self._empty_shard: bytes | None = None
-        self._has_checks = False
         super().__init__(base_dir, inst_data)
         # a batch has both databases open at once, and a thread must not wait for itself
         self._db_lock = threading.RLock()  # type: ignore[assignment]
@@ -96,12 +167,6 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         """The storage as `dagster.yaml` configures it. The parent's method makes a parent, whatever class was named."""
         return cls(inst_data=inst_data, **config_value)
-
-    @property
-    def supports_asset_checks(self) -> bool:
-        """Whether the index has the tables of checks. The parent looks for every event of a check; a table that is there stays."""
-        self._has_checks = self._has_checks or super().supports_asset_checks
-        return self._has_checks
 
     def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
         shard = Path(str(engine.url.database))
@@ -137,37 +202,6 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             finally:
                 del self._open.by_shard[shard]
 
-    def store_event(self, event: EventLogEntry) -> None:
-        """Store one event, in the parent's way; outputs and evaluated checks of a step wait for its next event, and go together.
-
-        A step always has a next event, if only that of its end. Killed before, its checks stay planned.
-        """
-        if is_waiting(event):
-            if self._open.waiting and self._open.waiting[-1].run_id != event.run_id:
-                self._store_waiting()
-            self._open.waiting.append(event)
-            return
-        self._store_waiting()
-        super().store_event(without_check_partitions(event))
-
-    def partitions_by_run_and_asset(self, label: str) -> Sequence[Row[Any]]:
-        """Of each run and asset: partitions planned and materialised, the first and last, the sum of what metadata call `label`."""
-        with self.index_connection() as index:
-            return index.execute(PARTITIONS_BY_RUN_AND_ASSET, {"label": label}).all()
-
-    def _store_waiting(self) -> None:
-        waiting, self._open.waiting = self._open.waiting, []
-        if waiting:
-            self._write(waiting)
-
-    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store all events or none; those that Dagster does not batch go one by one, in the parent's way."""
-        self._store_waiting()
-        if are_of_one_batch(events):
-            self._write([without_check_partitions(event) for event in events])
-        else:
-            super().store_event_batch(events)
-
     def _write(self, events: Sequence[EventLogEntry]) -> None:
         rows = {id(event): self._event_to_row(event) for event in events}
         indexed = [event for event in events if event.dagster_event_type in ASSET_EVENTS | ASSET_CHECK_EVENTS]
@@ -178,17 +212,8 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         # left first, the shard commits first
         with self.index_connection() as index, self.run_connection(events[0].run_id) as shard:
             shard.execute(INSERT_EVENTS, list(rows.values()))
-            ids = index.scalars(INSERT_EVENTS_FOR_IDS, [rows[id(event)] for event in indexed])
-            stored = list(zip(indexed, ids, strict=True))
-            of_assets = [(event, event_id) for event, event_id in stored if event.dagster_event_type in ASSET_EVENTS]
-            self._store_asset_event_tags(index, [event for event, _ in of_assets], [event_id for _, event_id in of_assets])
-            # an asset's row keeps its last event, and a batch has events of one type for an asset
-            last = {event.get_dagster_event().asset_key: (event, event_id) for event, event_id in of_assets}
-            for event, event_id in last.values():
-                self._store_asset_event(index, event, event_id)
-            for event, event_id in stored:
-                if event.dagster_event_type in ASSET_CHECK_EVENTS:
-                    self.store_asset_check_event(event, event_id)
+            ids = index.scalars(INSERT_EVENTS_FOR_IDS, [rows[id(event)] for event in indexed]).all()
+            self._write_index(index, indexed, ids)
 
 
 def are_of_one_batch(events: Sequence[EventLogEntry]) -> bool:

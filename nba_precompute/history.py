@@ -17,9 +17,9 @@ from sqlalchemy import Row
 
 from nba_precompute.assets import ASSETS, TABLES
 from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, reason_of_failure
-from nba_precompute.event_log import BatchedSqliteEventLogStorage
+from nba_precompute.event_log import BatchedEventLog
 from nba_precompute.home import DAGSTER_FOLDER, Home
-from nba_precompute.instance import PROCESS_TAG, instance_of, is_alive
+from nba_precompute.instance import PROCESS_TAG, in_words, instance_of, is_alive
 from nba_precompute.materialization import ROW_COUNT
 from nba_precompute.production import mode_of
 
@@ -83,10 +83,10 @@ def run_history(home: Home, tables: Sequence[str] | None, limit: int) -> tuple[l
 
     With `tables` only their rows, of the latest runs that have one.
     """
-    if not (home.folder / DAGSTER_FOLDER).is_dir():
+    if home.postgres is None and not (home.folder / DAGSTER_FOLDER).is_dir():
         return [], 0
     with instance_of(home) as instance:
-        log = cast(BatchedSqliteEventLogStorage, instance.event_log_storage)
+        log = cast(BatchedEventLog, instance.event_log_storage)
         planned: dict[str, dict[str, Row[Any]]] = {}
         for of_asset in log.partitions_by_run_and_asset(ROW_COUNT):
             key = dg.AssetKey.from_db_string(of_asset.asset_key)
@@ -128,7 +128,7 @@ def tables_of(record: dg.RunRecord, planned: Mapping[str, Row[Any]], steps: Mapp
     killed = not run.is_finished and process is not None and not is_alive(process)
     failed_itself = all(step.status != FAILURE for step in steps.values())
     began = datetime.fromtimestamp(record.start_time, UTC) if record.start_time else record.create_timestamp
-    why = KILLED_IN_WORDS.format(process.split("@")[0]) if killed and process else steps.get(None, Step()).error
+    why = KILLED_IN_WORDS.format(in_words(process)) if killed and process else steps.get(None, Step()).error
 
     def row(name: str, step: Step, of_table: Row[Any] | None) -> TableOfRun:
         status = status_of_table(run.status, step.status, killed=killed, failed_itself=failed_itself)

@@ -70,13 +70,15 @@ class Home:
     BigQuery; None where nothing was said.
 
     `wait_limit_seconds` is how long to wait for whoever holds the warehouse, None for as long as the warehouse finds right. The
-    warehouse is a file in the folder, or `bigquery`.
+    warehouse is a file in the folder, or `bigquery`. The history is in the folder too, or in the database `postgres` (its address),
+    which several machines share.
     """
 
     folder: Path = DEFAULT_FOLDER
     raw: Path | None = None
     wait_limit_seconds: float | None = None
     bigquery: BigQueryDatasets | None = None
+    postgres: str | None = None
 
     @property
     def warehouse(self) -> Warehouse:

@@ -12,6 +12,8 @@ from itertools import groupby
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from nba_precompute.game_days import NEW_YORK, Clock, days_of, game_days, season_of
 from nba_precompute.home import Home
@@ -68,7 +70,7 @@ def asset(home: Home, api: StatsApi, clock: Clock) -> dg.AssetsDefinition:
             found = ingest(home.default_ingested_folder, told, season.name, first, last, clock().date())
             made += materializations(found, of_season)
             without_games = set(of_season) - {*found.days, *(game.day for game in found.missing)}
-            problems += [game.why for game in found.missing]
+            problems += [game.why for game in found.missing if game.day in of_season]
             problems += [f"{day}: the schedule has no game" for day in sorted(without_games)]
         recorded_by_result = set() if problems else set(context.partition_keys)
         for event in made:
@@ -94,7 +96,7 @@ def materializations(found: Ingested, asked: Collection[date]) -> Iterator[dg.As
 
 def record(home: Home, folder: Path, found: Ingested) -> None:
     """Record in the home's history what the command line ingested into the home's own folder, as a run of the asset does."""
-    if folder.resolve() != home.default_ingested_folder.resolve() or not found.complete_days:
+    if folder.resolve() != home.ingested_folder.resolve() or not found.complete_days:
         return
     with instance_of(home) as instance:
         recorded = {date.fromisoformat(day) for day in instance.get_materialized_partitions(dg.AssetKey(NAME))}
@@ -107,7 +109,7 @@ def schedule(clock: Clock) -> dg.ScheduleDefinition:
 
     @dg.schedule(
         name=SCHEDULE,
-        target=dg.AssetSelection.assets(NAME),
+        job_name=IMPLICIT_ASSET_JOB_NAME,
         cron_schedule=TIMES,
         execution_timezone=NEW_YORK.key,
         default_status=dg.DefaultScheduleStatus.STOPPED,
@@ -130,4 +132,5 @@ def decide(instance: dg.DagsterInstance, today: date) -> dg.RunRequest | dg.Skip
     unfinished = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, *UNFINISHED]))
     if any(key in (run.asset_selection or ()) for run in unfinished):
         return dg.SkipReason("A run is asking for games.")
-    return dg.RunRequest(partition_key=str(yesterday))
+    day = {ASSET_PARTITION_RANGE_START_TAG: str(yesterday), ASSET_PARTITION_RANGE_END_TAG: str(yesterday)}
+    return dg.RunRequest(asset_selection=[key], tags=day)

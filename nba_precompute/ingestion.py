@@ -223,12 +223,16 @@ class IngestedInjuries:
     covered_to: date
 
 
-def ingest_injuries(folder: Path, file: Path) -> IngestedInjuries:
+def ingest_injuries(folder: Path, file: Path, today: date) -> IngestedInjuries:
     """Put an injury report in the place of the folder's news of the days that it covers, and say that they are covered.
 
     Raises RawDataError where the file cannot be used, or where days between it and the folder's news would be covered by neither.
     """
     report = injury_report.read_report(file)
+    if report.covered_to > today:
+        raise RawDataError(
+            f"{file}: covered_to is {report.covered_to}, and today is {today}. Nobody knows later news; correct it."
+        )
     with _alone(folder):
         source = ParquetFolder(folder, str(folder))
         cover = source.injuries_cover()

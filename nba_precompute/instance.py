@@ -1,10 +1,13 @@
-"""Dagster's instance over a home: the settings of `dagster.yaml`, with the home's folder for its storage."""
+"""Dagster's instance over a home: the settings of `dagster.yaml`, with the home's folder or its Postgres for storage."""
 
 import os
 import signal
+import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+from uuid import uuid4
 
 import dagster as dg
 import psutil
@@ -33,6 +36,10 @@ INSTANCE_LOCK = "dagster.lock"
 
 REPOSITORY = Path(__file__).parents[1]
 
+WORKER = "nba_precompute.cluster.worker"
+
+SETTINGS_OF_SEVERAL_MACHINES = Path(__file__).parent / "cluster" / "dagster.yaml"
+
 FOLDER_IN_SETTINGS = f".nba/{DAGSTER_FOLDER}"
 """The storage folder that `dagster.yaml` names, for the default home."""
 
@@ -47,13 +54,29 @@ def instance_of(home: Home) -> dg.DagsterInstance:
 
 
 def this_process() -> str:
-    """What identifies this process while it lives: process ids are used again, with another time of creation."""
-    return f"{os.getpid()}@{psutil.Process().create_time():.2f}"
+    """What identifies this process while it lives, among machines: process ids are used again, with another time of creation."""
+    return f"{os.getpid()}@{psutil.Process().create_time():.2f}@{socket.gethostname()}"
+
+
+def is_of_this_machine(process: str) -> bool:
+    """Whether a process that named itself by `this_process` can be looked for here. Before there were several, none was named."""
+    return process.split("@")[2:] in ([], [socket.gethostname()])
+
+
+def in_words(process: str) -> str:
+    """The id of a process that named itself by `this_process`, with its machine where that is another."""
+    number, *_, machine = process.split("@")
+    return number if is_of_this_machine(process) else f"{number} on {machine}"
 
 
 def is_alive(process: str) -> bool:
-    """Whether a process that named itself by `this_process` is still there and not a zombie, dead but not yet waited for."""
-    number, created = process.split("@")
+    """Whether a process that named itself by `this_process` is still there and not a zombie, dead but not yet waited for.
+
+    One of another machine is taken to be: nobody here can tell, and its run must not be ended.
+    """
+    if not is_of_this_machine(process):
+        return True
+    number, created, *_ = process.split("@")
     try:
         found = psutil.Process(int(number))
         return abs(found.create_time() - float(created)) < CLOCK_DRIFT_SECONDS and found.status() != psutil.STATUS_ZOMBIE
@@ -87,23 +110,35 @@ def become_ui(home: Home, port: int) -> NoReturn:
     """Go on as `dagster dev` over the home, in this process, so that it is the one that an interruption reaches."""
     with instance_of(home) as instance:
         end_runs_of_dead_processes(instance)
+    # Dagster keeps by the code location's name what is turned on: it is the one that plain `dagster dev` has
+    _become(home, ["dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml"), "--port", str(port)])
+
+
+def become_worker(home: Home, places: int) -> NoReturn:
+    """Go on as a Celery worker that makes the runs of the home's queue, at most `places` at once."""
+    instance_of(home).dispose()
+    name = f"{uuid4().hex[:6]}@%h"  # several may be on one machine
+    _become(home, ["celery", "-A", WORKER, "worker", "--concurrency", str(places), "--hostname", name, "--loglevel", "INFO"])
+
+
+def _become(home: Home, module: Sequence[str]) -> NoReturn:
     environment = {
         **os.environ,
         "DAGSTER_HOME": str(_settings_folder(home)),
         "NBA_PRECOMPUTE_HOME": str(home.folder.absolute()),
         **({"NBA_PRECOMPUTE_RAW": str(home.raw.absolute())} if home.raw else {}),
     }
-    # Dagster keeps by the code location's name what is turned on: it is the one that plain `dagster dev` has
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml"), "--port", str(port)]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    os.execve(sys.executable, command, environment)
+    os.execve(sys.executable, [sys.executable, "-m", *module], environment)
 
 
 def _settings_folder(home: Home) -> Path:
-    """A folder with the repository's `dagster.yaml` over the home's storage, written into that storage."""
+    """A folder with the repository's `dagster.yaml` over the home's storage, written into the home's folder."""
     folder = home.folder.absolute() / DAGSTER_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     settings = yaml.safe_load((REPOSITORY / "dagster.yaml").read_text())
+    if home.postgres:
+        settings |= yaml.safe_load(SETTINGS_OF_SEVERAL_MACHINES.read_text())
     for section in settings.values():
         config = section.get("config", {})
         if "base_dir" in config:

@@ -18,7 +18,7 @@ from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG
 from nba_precompute.coverage import SourceState
 from nba_precompute.game_days import SEASONS, days_between, eligible_days, game_days
 from nba_precompute.home import SIMULATED_LEAGUE, Home
-from nba_precompute.instance import PROCESS_TAG, UNFINISHED, is_alive
+from nba_precompute.instance import PROCESS_TAG, UNFINISHED, in_words, is_alive
 from nba_precompute.lineage import READS
 from nba_precompute.production import INVENTED, PRODUCTION, uncaptured
 from nba_precompute.tables.columns import Table
@@ -256,12 +256,11 @@ def runs_in_progress(instance: dg.DagsterInstance, tables: Sequence[Table], star
         first, last = days_of_run(run)
         making = wanted & tables_of_run(run)
         if making and first <= end and start <= last and (process is None or is_alive(process)):
-            number = process.split("@")[0] if process else None
-            who = f"process {number}" if number else run.tags.get(SENSOR_TAG, "the UI")
+            who = f"process {in_words(process)}" if process else run.tags.get(SENSOR_TAG, "the UI")
             found.append(
                 f"run {run.run_id[:8]} of {who} ({run.status.value}) makes "
                 f"{', '.join(sorted(making))} from {first} to {last}; wait for it, or end it "
-                f"{f'with `kill {number}`' if number else 'in the UI'}"
+                f"{f'with `kill {in_words(process)}`' if process else 'in the UI'}"
             )
     return found
 

@@ -41,7 +41,7 @@ from nba_precompute.coverage import (
 )
 from nba_precompute.game_days import Clock, days_between, today_in_new_york
 from nba_precompute.home import SIMULATED_LEAGUE, Home
-from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, is_alive
+from nba_precompute.instance import PROCESS_TAG, end_runs_of_dead_processes, in_words, is_alive
 from nba_precompute.lineage import partitions_of
 from nba_precompute.materialization import missing_upstream
 from nba_precompute.preflight import SENSOR_TAG, days_of_run, runs_in_progress
@@ -344,7 +344,7 @@ def maker(instance: dg.DagsterInstance) -> str | None:
         return words
     for run in instance.get_runs(limit=1):
         if PROCESS_TAG in run.tags and is_alive(run.tags[PROCESS_TAG]):
-            return f"process {run.tags[PROCESS_TAG].split('@')[0]}, a command, is between two of its runs"
+            return f"process {in_words(run.tags[PROCESS_TAG])}, a command, is between two of its runs"
     for backfill in instance.get_backfills(BulkActionsFilter(statuses=STILL_RUNNING), limit=1):
         return f"backfill {backfill.backfill_id} of the UI is {backfill.status.value}"
     return None

@@ -1,17 +1,26 @@
-"""Whose turn it is to make tables in a home: one run at a time, whoever started it.
+"""Whose turn it is to make tables in a home, whoever started the run: what it makes and what it reads hold still meanwhile.
 
 A run reads its tables one after the other and publishes them one after the other. With another run's rows in between, they would
 not fit together: the players of one slate, the zones of another. Readers need no turn, a warehouse never shows half a publication.
+
+A home of one machine has one turn, a lock in its folder. A home of several has locks in its Postgres, one a table and season, so that
+seasons go side by side where by `lineage` neither run reads or makes what the other makes.
 """
 
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nba_precompute.cluster.locks import HeldTooLong, locked
+from nba_precompute.game_days import SEASONS
 from nba_precompute.home import Home
+from nba_precompute.lineage import READS, TABLES, first_day_seen
 from nba_precompute.storage import WarehouseBusy
 
 WAIT_LIMIT_SECONDS = 600.0
@@ -20,29 +29,85 @@ WAIT_LIMIT_SECONDS = 600.0
 LOCK, HOLDER = "runs.lock", "runs.lock.holder"
 """The lock that the process whose turn it is holds, and its id for those who wait. A process that dies lets go of its lock."""
 
+OTHER_RUNS = "other runs"
+"""The lock of runs that make something else than tables by day: `coverage`, checks alone, jobs. They go one at a time."""
+
+
+@dataclass(frozen=True)
+class Making:
+    """What a run makes: tables by name, from a first to a last day. A run that makes no table of `lineage` reads all of them."""
+
+    tables: Collection[str]
+    first: date = date.min
+    last: date = date.max
+
+
+EVERYTHING = Making(tuple(TABLES))
+
+
+class _OfThread(threading.local):
+    """The homes in Postgres whose turn this thread has."""
+
+    def __init__(self) -> None:
+        self.homes: set[str] = set()
+
+
+_of_thread = _OfThread()
+
 
 @contextmanager
-def turn(home: Home, say: Callable[[str], None], wait_limit_seconds: float = WAIT_LIMIT_SECONDS) -> Iterator[bool]:
-    """While this lasts no other process makes tables in the home; within another turn of this thread it is that one.
+def turn(
+    home: Home, say: Callable[[str], None], making: Making = EVERYTHING, wait_limit_seconds: float = WAIT_LIMIT_SECONDS
+) -> Iterator[bool]:
+    """While this lasts no other process makes what the run makes or reads; within another turn of this thread it is that one.
 
     Yields whether somebody had to be waited for, and may have made what is missing. Says for whom it waits; raises WarehouseBusy
     after the wait limit.
     """
-    home.folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(home.folder / LOCK, is_singleton=True), home.folder / HOLDER
+
+    def wait_for(holder: str) -> None:
+        say(f"Waiting for {holder}, which makes tables in {home.folder}.")
+
+    try:
+        with _turn(home, making, wait_for, wait_limit_seconds) as waited:
+            yield waited
+    except HeldTooLong as held:
+        raise WarehouseBusy(
+            f"{held} has been making tables in {home.folder} for {wait_limit_seconds:g} s. "
+            "Wait for it or end it, then run the same command again; nothing was changed."
+        ) from None
+
+
+@contextmanager
+def _turn(home: Home, making: Making, wait_for: Callable[[str], None], wait_limit_seconds: float) -> Iterator[bool]:
+    if home.postgres is None:
+        with _folder_locked(home.folder, wait_for, wait_limit_seconds) as waited:
+            yield waited
+    elif home.postgres in _of_thread.homes:
+        yield False
+    else:
+        with locked(home.postgres, locks(making), wait_for, wait_limit_seconds) as waited:
+            _of_thread.homes.add(home.postgres)
+            try:
+                yield waited
+            finally:
+                _of_thread.homes.remove(home.postgres)
+
+
+@contextmanager
+def _folder_locked(folder: Path, wait_for: Callable[[str], None], wait_limit_seconds: float) -> Iterator[bool]:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / LOCK, is_singleton=True), folder / HOLDER
     waited = False
     try:
         lock.acquire(timeout=0)
     except Timeout:
         waited = True
-        say(f"Waiting for {_named(holder)}, which makes tables in {home.folder}.")
+        wait_for(_named(holder))
         try:
             lock.acquire(timeout=wait_limit_seconds)
         except Timeout:
-            raise WarehouseBusy(
-                f"{_named(holder)} has been making tables in {home.folder} for {wait_limit_seconds:g} s. "
-                "Wait for it or end it, then run the same command again; nothing was changed."
-            ) from None
+            raise HeldTooLong(_named(holder)) from None
     try:
         holder.write_text(str(os.getpid()))
         yield waited
@@ -52,3 +117,30 @@ def turn(home: Home, say: Callable[[str], None], wait_limit_seconds: float = WAI
 
 def _named(holder: Path) -> str:
     return f"process {holder.read_text()}" if holder.exists() else "another process"
+
+
+def locks(making: Making) -> Mapping[str, bool]:
+    """The locks of a run in Postgres, each exclusive or shared: a table and season that it makes, one that it reads."""
+    tables = [name for name in making.tables if name in TABLES]
+    if not tables:
+        return {OTHER_RUNS: True} | dict.fromkeys(locks(EVERYTHING), False)
+    first = max(making.first, SEASONS[0].first_game)
+    made = [(name, season) for name in tables for season in seasons_between(first, making.last)]
+    read = [
+        (read.stream, season)
+        for name in tables
+        for read in READS[name]
+        if read.stream in TABLES
+        for season in seasons_between(first_day_seen(read.window, first), making.last)
+    ]
+    others = {} if len(tables) == len(making.tables) else {OTHER_RUNS: True}
+    return {
+        **{f"{name} {season}": False for name, season in read},
+        **{f"{name} {season}": True for name, season in made},
+        **others,
+    }
+
+
+def seasons_between(first: date, last: date) -> list[str]:
+    """The names of the seasons of which some days lie between two days, both included."""
+    return [season.name for season in SEASONS if season.first_game <= last and first <= season.last_game]

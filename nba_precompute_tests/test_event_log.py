@@ -1,4 +1,4 @@
-"""The batched event log against Dagster's own: the same real runs on disk, compared row by row."""
+"""The batched event log against Dagster's own, in SQLite and in Postgres: the same real runs on disk, compared row by row."""
 
 import asyncio
 import multiprocessing
@@ -21,15 +21,19 @@ from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionResolvedStatus as Status
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster_postgres import PostgresEventLogStorage
 
+from nba_precompute.cluster.event_log import BatchedPostgresEventLogStorage
 from nba_precompute.event_log import BATCH_SIZE_VARIABLE, DEFAULT_BATCH_SIZE, BatchedSqliteEventLogStorage
 from nba_precompute.game_days import days_between, eligible_days, game_days
+from nba_precompute_tests.servers import running_postgres, server_or_skip
 
 REPOSITORY = Path(__file__).parents[1]
 
 DAYS = dg.DailyPartitionsDefinition(start_date="2022-01-01", end_date="2022-01-12", exclusions=[datetime(2022, 1, 3)])
 KEYS = DAYS.get_partition_keys()  # 1, 2, 4, 5, ... 11 January: ten days
-MODULES = {SqliteEventLogStorage: "dagster._core.storage.event_log", BatchedSqliteEventLogStorage: "nba_precompute.event_log"}
+SQLITE = SqliteEventLogStorage, BatchedSqliteEventLogStorage
+POSTGRES = PostgresEventLogStorage, BatchedPostgresEventLogStorage
 TIMESTAMP_COLUMNS = {"timestamp", "event_timestamp", "last_materialization_timestamp", "evaluation_event_timestamp"}
 
 forked = multiprocessing.get_context("fork")  # a spawned process would import Dagster again, 3 s each
@@ -39,6 +43,42 @@ forked = multiprocessing.get_context("fork")  # a spawned process would import D
 def batches_of_four(monkeypatch):
     """Ten days are then two whole batches and a rest of two."""
     monkeypatch.setenv(BATCH_SIZE_VARIABLE, "4")
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with running_postgres(server_or_skip("postgres")) as (address, _):
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def storages(request):
+    """The stock storage and the batched one; each folder of a test is then a database of its own."""
+    if request.param == "sqlite":
+        return SQLITE
+    request.getfixturevalue("addresses")
+    return POSTGRES
+
+
+address_of_server = []
+
+
+@pytest.fixture
+def addresses(postgres):
+    address_of_server.append(postgres)
+    yield
+    address_of_server.clear()
+
+
+def engine_of(folder):
+    """The folder's database in Postgres."""
+    server = sqlalchemy.make_url(address_of_server[0])
+    name = f"of_{uuid5(NAMESPACE_OID, str(folder)).hex}"
+    with sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.NullPool).connect() as connection:
+        known = connection.execute(sqlalchemy.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name}).all()
+        if not known:
+            connection.execute(sqlalchemy.text(f"CREATE DATABASE {name}"))
+    return sqlalchemy.create_engine(server.set(database=name), poolclass=sqlalchemy.NullPool)
 
 
 def daily_asset(**arguments):
@@ -147,13 +187,14 @@ def make(instance, run, assets, *, days=None, day=None, definitions=DEFINITIONS)
 
 
 def instance_on(folder, storage=BatchedSqliteEventLogStorage):
-    def section(module, name):
-        return {"module": module, "class": name, "config": {"base_dir": str(folder)}}
+    def section(module, name, config=None):
+        return {"module": module, "class": name, "config": config or {"base_dir": str(folder)}}
 
     folder.mkdir(exist_ok=True)
+    at = {"postgres_url": engine_of(folder).url.render_as_string(hide_password=False)} if storage in POSTGRES else None
     sections = {
         "run_storage": section("dagster._core.storage.runs", "SqliteRunStorage"),
-        "event_log_storage": section(MODULES[storage], storage.__name__),
+        "event_log_storage": section(storage.__module__, storage.__name__, at),
         "schedule_storage": section("dagster._core.storage.schedules", "SqliteScheduleStorage"),
         "compute_logs": {
             "module": "dagster._core.storage.noop_compute_log_manager",
@@ -167,18 +208,30 @@ def instance_on(folder, storage=BatchedSqliteEventLogStorage):
     return instance
 
 
+TABLES = ["event_logs", "asset_keys", "asset_event_tags", "asset_check_executions"]
+
+
 def rows_of(folder, shard, table):
     with sqlite3.connect(folder / f"{shard}.db") as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute(f"select * from {table} order by id")]
 
 
-def contents(folder):
-    """All rows that events leave, by database and table."""
+def rows_in_postgres(folder, table):
+    with engine_of(folder).connect() as connection:
+        rows = connection.execute(sqlalchemy.text(f"select * from {table} order by id")).mappings().all()
+    words = [{name: str(value) if isinstance(value, datetime) else value for name, value in row.items()} for row in rows]
+    # the stock storage inserts or updates an asset's row at every event, and each time uses up an id
+    return [row | {"id": None} for row in words] if table == "asset_keys" else words
+
+
+def contents(folder, storage=BatchedSqliteEventLogStorage):
+    """All rows that events leave, by database and table. In Postgres the index has all events, and runs no database."""
+    if storage in POSTGRES:
+        return {("index", table): rows_in_postgres(folder, table) for table in TABLES}
     shards = sorted(path.stem for path in folder.glob("*.db") if path.stem not in ("index", "runs", "schedules"))
-    tables = ["event_logs", "asset_keys", "asset_event_tags", "asset_check_executions"]
     return {(shard, "event_logs"): rows_of(folder, shard, "event_logs") for shard in shards} | {
-        ("index", table): rows_of(folder, "index", table) for table in tables
+        ("index", table): rows_of(folder, "index", table) for table in TABLES
     }
 
 
@@ -213,27 +266,28 @@ def assert_same_rows(one, other, but_for=but_for_the_time):
         assert [but_for(row) for row in rows] == of_other, database_and_table
 
 
-def on_both_storages(tmp_path, monkeypatch, story):
+def on_both_storages(tmp_path, monkeypatch, story, storages):
     """The contents that a story of runs leaves in the stock storage without batches and in the batched one."""
+    stock, batched = storages
     monkeypatch.delenv(BATCH_SIZE_VARIABLE)
-    story(instance_on(tmp_path / "stock", SqliteEventLogStorage))
+    story(instance_on(tmp_path / "stock", stock))
     monkeypatch.setenv(BATCH_SIZE_VARIABLE, "4")
-    story(instance_on(tmp_path / "batched", BatchedSqliteEventLogStorage))
-    return contents(tmp_path / "stock"), contents(tmp_path / "batched")
+    story(instance_on(tmp_path / "batched", batched))
+    return contents(tmp_path / "stock", stock), contents(tmp_path / "batched", batched)
 
 
 def count(folder, shard, event_type):
     return sum(row["dagster_event_type"] == event_type for row in rows_of(folder, shard, "event_logs"))
 
 
-def test_ranged_and_single_runs_leave_the_rows_of_the_stock_storage(tmp_path, monkeypatch):
+def test_ranged_and_single_runs_leave_the_rows_of_the_stock_storage(tmp_path, monkeypatch, storages):
     def story(instance):
         assert make(instance, "ranged", [described], days=KEYS).success
         assert make(instance, "again, a part", [described], days=KEYS[2:5]).success
         assert make(instance, "single", [described], day=KEYS[1]).success
         assert make(instance, "unpartitioned", [without_partitions]).success
 
-    stock, batched = on_both_storages(tmp_path, monkeypatch, story)
+    stock, batched = on_both_storages(tmp_path, monkeypatch, story, storages)
     assert_same_rows(stock, batched)
     materialised = [row for row in batched["index", "event_logs"] if row["dagster_event_type"] == "ASSET_MATERIALIZATION"]
     assert len(materialised) == 10 + 3 + 1 + 1
@@ -241,29 +295,29 @@ def test_ranged_and_single_runs_leave_the_rows_of_the_stock_storage(tmp_path, mo
     assert [row["execution_status"] for row in batched["index", "asset_check_executions"]] == ["FAILED"]
 
 
-def test_a_step_that_logs_its_good_days_and_fails_leaves_the_rows_of_the_stock_storage(tmp_path, monkeypatch):
+def test_a_step_that_logs_its_good_days_and_fails_leaves_the_rows_of_the_stock_storage(tmp_path, monkeypatch, storages):
     def story(instance):
         assert not make(instance, "half", [half_trusted, after_half_trusted], days=KEYS).success
         assert instance.get_materialized_partitions(half_trusted.key) == set(KEYS[:5])
 
-    stock, batched = on_both_storages(tmp_path, monkeypatch, story)
+    stock, batched = on_both_storages(tmp_path, monkeypatch, story, storages)
     # the traceback in the failure names the lines of Dagster that ran, the same for both
     assert_same_rows(stock, batched)
     assert {row["value"] for row in batched["index", "asset_event_tags"]} >= {f"hash of {KEYS[0]}", "seen"}
 
 
-def test_observations_of_a_range_leave_the_rows_of_the_stock_storage(tmp_path, monkeypatch):
+def test_observations_of_a_range_leave_the_rows_of_the_stock_storage(tmp_path, monkeypatch, storages):
     def story(instance):
         assert make(instance, "observed", [observed], days=KEYS).success
 
-    stock, batched = on_both_storages(tmp_path, monkeypatch, story)
+    stock, batched = on_both_storages(tmp_path, monkeypatch, story, storages)
     assert_same_rows(stock, batched)
     assert sum(row["dagster_event_type"] == "ASSET_OBSERVATION" for row in batched["index", "event_logs"]) == 10
 
 
-def test_a_run_within_a_run_leaves_the_rows_of_the_stock_storage(tmp_path, monkeypatch):
+def test_a_run_within_a_run_leaves_the_rows_of_the_stock_storage(tmp_path, monkeypatch, storages):
     stock, batched = on_both_storages(
-        tmp_path, monkeypatch, lambda instance: make(instance, "outer run", [around_another_run], days=KEYS)
+        tmp_path, monkeypatch, lambda instance: make(instance, "outer run", [around_another_run], days=KEYS), storages
     )
     assert_same_rows(stock, batched)
     runs = [row["run_id"] for row in batched["index", "event_logs"]]
@@ -273,11 +327,11 @@ def test_a_run_within_a_run_leaves_the_rows_of_the_stock_storage(tmp_path, monke
     assert runs[0] == runs[-1] == outer
 
 
-def test_a_check_over_a_range_leaves_one_row_that_its_evaluation_completes(tmp_path, monkeypatch):
+def test_a_check_over_a_range_leaves_one_row_that_its_evaluation_completes(tmp_path, monkeypatch, storages):
     def story(instance):
         make(instance, "ranged", [described, checked], days=KEYS)
 
-    stock, batched = on_both_storages(tmp_path, monkeypatch, story)
+    stock, batched = on_both_storages(tmp_path, monkeypatch, story, storages)
 
     def executions(found):
         return found["index", "asset_check_executions"]
@@ -336,7 +390,7 @@ def read_status(instance, check):
     return asyncio.run(record.resolve_status(LoadingContextForTest(instance)))
 
 
-def test_a_check_that_a_failed_run_did_not_evaluate_reads_as_failed_to_execute(tmp_path, monkeypatch):
+def test_a_check_that_a_failed_run_did_not_evaluate_reads_as_failed_to_execute(tmp_path, monkeypatch, storages):
     """Its row stays planned in the database, the stock storage's too: Dagster reads it with the status of its run."""
 
     def story(instance):
@@ -348,7 +402,7 @@ def test_a_check_that_a_failed_run_did_not_evaluate_reads_as_failed_to_execute(t
         read.append((read_after_failure, {check: read_status(instance, check) for check in CHECKS}))
 
     read = []
-    stock, batched = on_both_storages(tmp_path, monkeypatch, story)
+    stock, batched = on_both_storages(tmp_path, monkeypatch, story, storages)
     after_failure = dict.fromkeys(CHECKS, Status.EXECUTION_FAILED)
     after_repair = {"is_whole": Status.SUCCEEDED, "is_new": Status.FAILED, "is_big": Status.FAILED}
     assert read == [(after_failure, after_repair)] * 2
@@ -371,11 +425,11 @@ def test_a_check_of_a_killed_run_is_in_progress_until_the_run_is_ended(tmp_path)
     assert read_status(instance, "is_whole") is Status.EXECUTION_FAILED
 
 
-def test_nothing_but_the_planned_checks_differs_where_a_range_is_checked(tmp_path, monkeypatch):
+def test_nothing_but_the_planned_checks_differs_where_a_range_is_checked(tmp_path, monkeypatch, storages):
     def story(instance):
         make(instance, "ranged", [described, checked], days=KEYS)
 
-    stock, batched = on_both_storages(tmp_path, monkeypatch, story)
+    stock, batched = on_both_storages(tmp_path, monkeypatch, story, storages)
     assert_same_rows(*but_for_planned_checks(stock, batched))
 
 
@@ -397,10 +451,10 @@ def test_events_that_dagster_does_not_batch_are_stored_as_the_parent_stores_them
     make(instance, "other", [checked], day=KEYS[0])
     # of two runs, their starts and successes among them
     entries = [*instance.all_logs(id_of("one")), *instance.all_logs(id_of("other"))]
-    for storage in MODULES:
+    for storage in SQLITE:
         folder = tmp_path / storage.__name__
         storage(str(folder)).store_event_batch(entries)
-    stock, batched = (contents(tmp_path / storage.__name__) for storage in MODULES)
+    stock, batched = (contents(tmp_path / storage.__name__) for storage in SQLITE)
     for rows in [*stock.values(), *batched.values()]:
         for row in rows:
             row.pop("create_timestamp", None)
@@ -426,6 +480,58 @@ def test_the_number_of_commits_does_not_grow_with_the_days_of_a_range(tmp_path, 
         sqlalchemy.event.remove(sqlalchemy.Engine, "commit", on_commit)
     assert of_three_days > 0
     assert len(commits) == 2 * of_three_days
+
+
+@pytest.mark.parametrize(("storage", "grows"), [(PostgresEventLogStorage, True), (BatchedPostgresEventLogStorage, False)])
+def test_the_number_of_connections_to_postgres_does_not_grow_with_the_days_of_a_range(
+    tmp_path, monkeypatch, addresses, storage, grows
+):
+    monkeypatch.setenv(BATCH_SIZE_VARIABLE, DEFAULT_BATCH_SIZE)
+    instance = instance_on(tmp_path, storage)
+    make(instance, "first", [described], days=KEYS[:2])
+    opened = []
+
+    def on_connect(connection):
+        opened.append(connection.engine.dialect.name)
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "engine_connect", on_connect)
+    try:
+        make(instance, "three days", [described], days=KEYS[:3])
+        of_three_days = opened.count("postgresql")
+        make(instance, "ten days", [described], days=KEYS)
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "engine_connect", on_connect)
+    assert of_three_days > 0
+    assert (opened.count("postgresql") > 2 * of_three_days) is grows
+
+
+def test_both_storages_count_the_days_and_rows_of_a_run_alike(tmp_path, addresses):
+    counted = []
+    for storage in (BatchedSqliteEventLogStorage, BatchedPostgresEventLogStorage):
+        instance = instance_on(tmp_path / storage.__name__, storage)
+        make(instance, "ranged", [described], days=KEYS)
+        make(instance, "half", [half_trusted], days=KEYS)
+        counted.append({tuple(row) for row in instance.event_log_storage.partitions_by_run_and_asset("day_of_month")})
+    ranged = (id_of("ranged"), described.key.to_string(), 10, 10, KEYS[0], KEYS[-1], 1 + 2 + sum(range(4, 12)))
+    half = (id_of("half"), half_trusted.key.to_string(), 10, 5, KEYS[0], KEYS[-1], None)
+    assert counted == [{ranged, half}] * 2
+
+
+def test_a_batch_that_postgres_refuses_leaves_nothing(tmp_path, addresses):
+    source = instance_on(tmp_path / "source")
+    make(source, "one", [described], days=KEYS)
+    batch = [entry for entry in source.all_logs(id_of("one")) if entry.dagster_event_type is MATERIALIZATION]
+    storage = instance_on(tmp_path / "refused", BatchedPostgresEventLogStorage).event_log_storage
+    with engine_of(tmp_path / "refused").begin() as connection:
+        connection.execute(sqlalchemy.text("ALTER TABLE asset_keys RENAME TO away"))
+    with pytest.raises(sqlalchemy.exc.ProgrammingError, match="asset_keys"):
+        storage.store_event_batch(batch)
+    # Dagster then stores the batch's events one by one: any left here would be there twice
+    assert rows_in_postgres(tmp_path / "refused", "event_logs") == []
+    with engine_of(tmp_path / "refused").begin() as connection:
+        connection.execute(sqlalchemy.text("ALTER TABLE away RENAME TO asset_keys"))
+    storage.store_event_batch(batch)
+    assert len(rows_in_postgres(tmp_path / "refused", "event_logs")) == 10
 
 
 def test_the_number_of_commits_does_not_grow_with_the_checks_of_a_step(tmp_path, monkeypatch):
@@ -527,15 +633,29 @@ def test_a_killed_run_leaves_whole_batches_and_the_storage_goes_on(tmp_path, mom
     assert instance.get_materialized_partitions(described.key) == set(KEYS)
 
 
-def test_a_run_killed_between_two_batches_leaves_the_rows_of_the_stock_storage_killed_there(tmp_path, monkeypatch):
-    for storage, batch_size in ((SqliteEventLogStorage, "0"), (BatchedSqliteEventLogStorage, "4")):
+@pytest.mark.parametrize("moment", ["between two batches", "before its commits"])
+def test_a_killed_run_leaves_whole_batches_in_postgres(tmp_path, addresses, moment):
+    process = forked.Process(target=make_and_die, args=(tmp_path, moment, [described], BatchedPostgresEventLogStorage))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    kinds = Counter(row["dagster_event_type"] for row in rows_in_postgres(tmp_path, "event_logs"))
+    assert (kinds["ASSET_MATERIALIZATION_PLANNED"], kinds["ASSET_MATERIALIZATION"]) == (10, 4)
+    instance = instance_on(tmp_path, BatchedPostgresEventLogStorage)
+    assert instance.get_materialized_partitions(described.key) == set(KEYS[:4])
+    assert make(instance, "after", [described], days=KEYS[4:]).success
+    assert instance.get_materialized_partitions(described.key) == set(KEYS)
+
+
+def test_a_run_killed_between_two_batches_leaves_the_rows_of_the_stock_storage_killed_there(tmp_path, monkeypatch, storages):
+    for storage, batch_size in zip(storages, ("0", "4"), strict=True):
         monkeypatch.setenv(BATCH_SIZE_VARIABLE, batch_size)
         arguments = (tmp_path / storage.__name__, "between two batches", [described, checked], storage)
         process = forked.Process(target=make_and_die, args=arguments)
         process.start()
         process.join()
         assert process.exitcode == -signal.SIGKILL
-    stock, batched = (contents(tmp_path / storage.__name__) for storage in MODULES)
+    stock, batched = (contents(tmp_path / storage.__name__, storage) for storage in storages)
     assert len([row for row in batched["index", "event_logs"] if row["dagster_event_type"] == "ASSET_MATERIALIZATION"]) == 4
     assert_same_rows(*but_for_planned_checks(stock, batched), but_for_time_and_process)
 
@@ -556,24 +676,23 @@ def by_run(found):
     return events, tags
 
 
-def test_runs_of_several_processes_at_once_leave_the_rows_of_the_stock_storage_one_after_the_other(tmp_path, monkeypatch):
+def test_runs_of_several_processes_at_once_leave_the_rows_of_the_stock_storage_one_after_the_other(
+    tmp_path, monkeypatch, storages
+):
     stock, batched = tmp_path / "stock", tmp_path / "batched"
     monkeypatch.setenv(BATCH_SIZE_VARIABLE, "0")
     for run in RUNS_AT_ONCE:
-        make_in_process(stock, run, SqliteEventLogStorage)
+        make_in_process(stock, run, storages[0])
     monkeypatch.setenv(BATCH_SIZE_VARIABLE, "4")
-    instance = instance_on(batched)
-    processes = [
-        forked.Process(target=make_in_process, args=(batched, run, BatchedSqliteEventLogStorage)) for run in RUNS_AT_ONCE
-    ]
+    instance = instance_on(batched, storages[1])
+    processes = [forked.Process(target=make_in_process, args=(batched, run, storages[1])) for run in RUNS_AT_ONCE]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    of_stock, of_batched = contents(stock), contents(batched)
-    for run in RUNS_AT_ONCE:
-        shard = (id_of(run), "event_logs")
+    of_stock, of_batched = contents(stock, storages[0]), contents(batched, storages[1])
+    for shard in of_stock.keys() & {(id_of(run), "event_logs") for run in RUNS_AT_ONCE}:
         assert_same_rows({shard: of_stock[shard]}, {shard: of_batched[shard]}, but_for_time_and_process)
     assert by_run(of_batched) == by_run(of_stock)
     materialised = [row for row in of_batched["index", "event_logs"] if row["dagster_event_type"] == "ASSET_MATERIALIZATION"]

@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from datetime import UTC, date, datetime
 from functools import partial
@@ -305,8 +308,14 @@ def rename(document, name):
             "gameDates is not as it was",
         ),
         ("commonplayerinfo", lambda parameters, document: drop_header(document, "BIRTHDATE"), "BIRTHDATE is not as it was"),
+        ("shotchartdetail", lambda parameters, document: document["resultSets"][0]["headers"].pop(), "8 columns passed"),
+        (
+            "scheduleleaguev2",
+            lambda parameters, document: document["leagueSchedule"]["gameDates"][1]["games"][0].update(gameDateEst="tomorrow"),
+            "for the schedule of 2024-25 in another shape",
+        ),
     ],
-    ids=["header of a result set", "a statistic", "the box score", "the schedule", "the birth date"],
+    ids=["header of a result set", "a statistic", "the box score", "the schedule", "the birth date", "a header less", "a date"],
 )
 def test_a_renamed_header_is_refused_with_its_name_and_nothing_is_written(endpoint, change, words, league, api, tmp_path):
     changed(league, endpoint, change)
@@ -604,6 +613,16 @@ def test_real_days_through_the_api_are_the_same_cell_by_cell(days, tmp_path):
 # ------------------------------------------------------------------------------------------------------------- command line
 
 
+def test_without_the_package_the_command_says_what_to_install(tmp_path):
+    command = "import sys; sys.modules['nba_api'] = None; sys.argv = ['nba-precompute', 'ingest', '--date', '2024-10-22']; "
+    command += "from nba_precompute.__main__ import main; main()"
+    environment = {**os.environ, "NBA_PRECOMPUTE_HOME": str(tmp_path / "home")}
+    done = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "The package nba_api is not installed" in done.stderr
+    assert "uv sync --extra ingest" in done.stderr
+
+
 @pytest.fixture
 def home(tmp_path):
     return tmp_path / "home"
@@ -613,6 +632,7 @@ def test_the_command_writes_into_the_home_and_the_home_then_uses_it(server, home
     done = command_line(home, "ingest", "--date", "2024-10-22", "--url", server.url, "--pause", "0")
     assert done.exit_code == 0, done.err
     assert "2 games read: 1 days new, 0 corrected." in done.out
+    assert "The source of" not in done.out
     assert stored(home / "raw", layout.BOX_SCORES)["game_id"].nunique() == 2
     status = command_line(home, "status", "--json")
     assert json.loads(status.out)["source"] == str(home / "raw")
@@ -620,8 +640,10 @@ def test_the_command_writes_into_the_home_and_the_home_then_uses_it(server, home
 
 def test_the_command_names_what_is_missing_and_ends_with_exit_code_1(server, home):
     server.league.status_texts[SECOND] = "Half"
-    done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0")
+    done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0", "--raw", "elsewhere")
     assert done.exit_code == 1
+    assert "is another (simulated league)" in done.out
+    assert "nba-precompute backfill --raw elsewhere" in done.out
     assert f"Missing: 2024-10-22: game {SECOND}, MIN at LAL, is not final" in done.err
 
 

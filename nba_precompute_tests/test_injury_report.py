@@ -5,7 +5,8 @@ from datetime import date
 import pandas as pd
 import pytest
 
-from nba_precompute.ingestion import ingest_injuries
+from nba_precompute import ingestion
+from nba_precompute.production import uncaptured
 from nba_precompute.sources import RawDataError, layout, raw_folder
 from nba_precompute.sources.injury_report import plain_name
 from nba_precompute.sources.parquet_folder import ParquetFolder
@@ -14,6 +15,13 @@ from nba_precompute_tests.processes import command_line
 
 HEADER = "Report Date,Game Date,Team,Player Name,Current Status,Reason,covered_from,covered_to"
 JANUARY = ("2026-01-01", "2026-01-03")
+
+
+TODAY = date(2026, 1, 6)
+
+
+def ingest_injuries(folder, file):
+    return ingestion.ingest_injuries(folder, file, TODAY)
 
 
 def report(folder, *lines, covered=JANUARY, header=HEADER):
@@ -66,6 +74,17 @@ def test_a_report_becomes_news_and_says_which_days_are_captured(folder, tmp_path
     ]
     assert (found.items, found.unknown) == (3, [])
     assert ParquetFolder(folder, "raw").injuries_cover() == (date(2026, 1, 1), date(2026, 1, 3))
+
+
+def test_production_mode_accepts_the_days_after_those_that_are_covered_and_no_others(folder, tmp_path):
+    days = [date(2026, 1, day) for day in (1, 2, 4, 5)]
+    source = ParquetFolder(folder, "raw")
+    assert list(uncaptured(days, source)) == days
+    assert (
+        "production mode needs the injury news of 2025-12-31, and raw has no injury news" in uncaptured(days, source)[days[0]]
+    )
+    ingest_injuries(folder, report(tmp_path, "1 LAL Doncic, Luka|Out|Knee"))  # covers the 1st to the 3rd
+    assert list(uncaptured(days, ParquetFolder(folder, "raw"))) == [date(2026, 1, 1), date(2026, 1, 5)]
 
 
 def test_who_is_no_longer_in_the_report_of_his_team_has_returned(folder, tmp_path):
@@ -139,6 +158,13 @@ def test_a_gap_between_what_is_covered_is_refused_and_changes_nothing(folder, tm
     with pytest.raises(RawDataError, match=r"covers 2026-01-05 to 2026-01-06, and .* covers 2026-01-01 to 2026-01-03"):
         ingest_injuries(folder, report(tmp_path, "5 LAL Doncic, Luka|Out|Knee", covered=("2026-01-05", "2026-01-06")))
     assert (folder / layout.INJURIES.name).read_bytes() == before
+
+
+def test_a_report_cannot_cover_days_to_come(folder, tmp_path):
+    file = report(tmp_path, "1 LAL Doncic, Luka|Out|Knee", covered=("2026-01-01", "2026-01-07"))
+    with pytest.raises(RawDataError, match="covered_to is 2026-01-07, and today is 2026-01-06"):
+        ingest_injuries(folder, file)
+    assert not (folder / layout.INJURIES.name).exists()
 
 
 @pytest.mark.parametrize(
