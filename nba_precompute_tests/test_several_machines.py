@@ -319,6 +319,21 @@ def test_a_run_of_the_queue_is_made_by_a_worker(machines):
     assert len(machines.home.warehouse.partition_versions()) == 3 * len(FIRST_WEEK)
 
 
+def test_a_run_that_is_terminated_is_canceled_lets_go_of_its_turn_and_is_not_made_again(machines):
+    with turn(machines.home, say=print):
+        run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
+        machines.dequeue()
+        until(lambda: machines.status(run) is dg.DagsterRunStatus.STARTED)
+        assert machines.instance.run_launcher.terminate(run)
+        assert machines.status(run) is dg.DagsterRunStatus.CANCELED
+        assert not machines.instance.run_launcher.terminate(run)
+    with turn(machines.home, say=print, wait_limit_seconds=30):  # its process is gone
+        machines.look_after_runs()
+        machines.retry()
+        assert machines.status(run) is dg.DagsterRunStatus.CANCELED
+        assert [found for found in machines.instance.get_runs() if found.parent_run_id == run] == []
+
+
 def test_a_worker_killed_with_9_is_seen_and_its_run_made_once_more(machines):
     days = days_between(eligible_days, date(2023, 11, 8), date(2023, 11, 10))
     with turn(machines.home, say=print, making=Making(CASCADE, days[0], days[-1])):
