@@ -524,8 +524,9 @@ def ingest(
     """Real games from the NBA's statistics API into a folder of raw games. Safe to interrupt and run again: it goes on."""
     if sum([season is not None and not upkeep, day is not None, upkeep, injuries is not None]) != 1:
         raise click.UsageError("say one thing to ingest: --season YEARS, --date DATE, --schedule or --injuries FILE.")
-    home = home_asked_for(raw)
+    environment, home = home_of_environment(), home_asked_for(raw)
     folder = home.ingested_folder
+    of_home = uses(environment, folder)  # asked before: afterwards somebody may be writing the warehouse
     console.print(f"Folder  {folder}")
     if injuries is not None:
         print_injuries(ingestion.ingest_injuries(folder, injuries, game_days.today_in_new_york()))
@@ -555,8 +556,12 @@ def ingest(
     if upkeep:
         write_published_schedule(home, published, yes)
     else:
-        ingested_games.record(home_of_environment(), folder, found)
+        if of_home:
+            ingested_games.record(environment, found)
         print_ingested(found)
+        if not of_home:
+            tables = f"NBA_PRECOMPUTE_HOME=DIR nba-precompute backfill --raw {folder}"
+            console.print(f"The source of {environment.folder} is another. Tables of these games: {tables}", markup=False)
         raise click.exceptions.Exit(0 if found.is_complete else SOMETHING_MISSING)
 
 
@@ -700,6 +705,11 @@ def print_ingested(found: ingestion.Ingested) -> None:
         errors.print(f"and {len(found.missing) - DAYS_NAMED} more games")
     if not found.is_complete:
         errors.print("What the folder had of these games stays. Run the same command again later.")
+
+
+def uses(home: Home, folder: Path) -> bool:
+    """Whether the home makes its tables from a folder that `ingest` fills, or would if it had any."""
+    return home.warehouse.source() != SIMULATED_LEAGUE and folder.resolve() == home.ingested_folder.resolve()
 
 
 def make_days(

@@ -5,12 +5,14 @@ Assets orchestrate through this module; no formula, no SQL and no reading of fil
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 
 import dagster as dg
 import pandas as pd
+from dagster import _check as check
 from dagster._core.events import DagsterEventBatchMetadata, generate_event_batch_id
 
 from nba_precompute import checks, lineage, production, quality, validation
@@ -27,6 +29,9 @@ from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS
 
 ROW_COUNT = "dagster/partition_row_count"
 """Dagster's documented name of a partition's rows, in its metadata."""
+
+COST_TAG = "warehouse/"
+"""Before the name of what a run cost in the warehouse, on its page in the UI."""
 
 REASONS_SHOWN = 20
 """How many reasons a failure prints; the rest is counted."""
@@ -196,11 +201,26 @@ def materialize(
 ) -> Iterator[Made]:
     """Make the run's days of the selected tables and evaluate their selected checks; checks selected alone, over everything."""
     tables = [table for table in tables if dg.AssetKey(table.name) in context.selected_asset_keys]
-    if tables:
-        inputs = inputs_of(home, tables[0], run_days(context))
-        yield from publish(context, fit_for_production(inputs) if mode == PRODUCTION else inputs, tables, compute)
-    else:
-        yield from evaluate_everything(context, home)
+    with cost_on_the_run(context, home):
+        if tables:
+            inputs = inputs_of(home, tables[0], run_days(context))
+            yield from publish(context, fit_for_production(inputs) if mode == PRODUCTION else inputs, tables, compute)
+        else:
+            yield from evaluate_everything(context, home)
+
+
+@contextmanager
+def cost_on_the_run(context: dg.AssetExecutionContext, home: Home) -> Iterator[None]:
+    """Add what the warehouse charges meanwhile to the run's tags (`warehouse/...`), where it charges anything."""
+    before = home.warehouse.cost()
+    try:
+        yield
+    finally:
+        spent = {name: total - before.get(name, 0) for name, total in home.warehouse.cost().items()}
+        if spent:
+            run = check.not_none(context.instance.get_run_by_id(context.run.run_id))
+            totals = {COST_TAG + name: int(run.tags.get(COST_TAG + name, 0)) + added for name, added in spent.items()}
+            context.instance.add_run_tags(run.run_id, {name: str(total) for name, total in totals.items()})
 
 
 def fit_for_production(inputs: Inputs) -> Inputs:

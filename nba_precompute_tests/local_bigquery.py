@@ -15,13 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import google.auth
 import grpc
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -48,7 +49,7 @@ START_SECONDS = 60.0
 
 
 class NoEmulator(Exception):
-    """The emulator cannot be had on this machine."""
+    """What the tests of BigQuery need cannot be had on this machine."""
 
 
 def python313() -> str:
@@ -62,20 +63,20 @@ def python313() -> str:
     raise NoEmulator("the BigQuery emulator needs Python 3.13: `uv python install 3.13`, or see .ci/run")
 
 
-def installed() -> Path:
-    """The folder with the emulator and what it needs, made once a machine."""
+def installed(name: str = "local-bigquery", requirements: Sequence[str] = REQUIREMENTS, python: str = "3.13") -> Path:
+    """The folder with packages for a Python of their own, beside the project's; made once a machine."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nba_precompute"
-    folder = cache / f"local-bigquery-{hashlib.sha256(' '.join(REQUIREMENTS).encode()).hexdigest()[:12]}"
+    folder = cache / f"{name}-{hashlib.sha256(' '.join([*requirements, python]).encode()).hexdigest()[:12]}"
     if not folder.exists():
         making = folder.with_name(f"{folder.name}.of-{os.getpid()}")
         uv = shutil.which("uv")
         if uv is None:
-            raise NoEmulator("the BigQuery emulator is installed with uv, which is not on the path")
-        wanted = ["--target", str(making), "--python-version", "3.13", "--only-binary", ":all:", "--python", sys.executable]
-        done = subprocess.run([uv, "pip", "install", "-q", *wanted, *REQUIREMENTS], capture_output=True, text=True)
+            raise NoEmulator(f"{name} is installed with uv, which is not on the path")
+        wanted = ["--target", str(making), "--python-version", python, "--only-binary", ":all:", "--python", sys.executable]
+        done = subprocess.run([uv, "pip", "install", "-q", *wanted, *requirements], capture_output=True, text=True)
         if done.returncode:
             shutil.rmtree(making, ignore_errors=True)
-            raise NoEmulator(f"the BigQuery emulator could not be installed: {done.stderr.strip()}")
+            raise NoEmulator(f"{name} could not be installed: {done.stderr.strip()}")
         try:
             making.rename(folder)
         except OSError:  # another process was faster
@@ -154,9 +155,14 @@ class Request:
         return "load" in self.job.get("configuration", {})
 
     @property
+    def sql(self) -> str:
+        """What a query job asks; empty for other jobs."""
+        return self.job.get("configuration", {}).get("query", {}).get("query", "")
+
+    @property
     def publishes(self) -> bool:
         """Whether it begins the script that publishes."""
-        return "BEGIN TRANSACTION" in self.job.get("configuration", {}).get("query", {}).get("query", "")
+        return "BEGIN TRANSACTION" in self.sql
 
 
 Fault = Callable[["Proxy", "Handler", Request], None]
@@ -293,6 +299,11 @@ class Proxy(ThreadingHTTPServer):
                     return planned.fault
         return None
 
+    @property
+    def faults_left(self) -> int:
+        """How many faults were planned and not met."""
+        return sum(planned.times for planned in self._planned)
+
     def forget(self) -> None:
         """No faults, and no requests."""
         self._planned.clear()
@@ -320,8 +331,10 @@ class Proxy(ThreadingHTTPServer):
 def bigquery_warehouse_at(url: str, storage_port: int, prefix: str) -> BigQueryWarehouse:
     """A warehouse over Google's own clients of the emulator: JSON at the URL, the Storage API at the port."""
     client = bigquery.Client(PROJECT, AnonymousCredentials(), location="US", client_options={"api_endpoint": url})
-    channel = grpc.insecure_channel(f"127.0.0.1:{storage_port}")
-    storage_api = bigquery_storage.BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
+    unlimited = [("grpc.max_receive_message_length", -1)]  # as Google's own channel
+    storage_api = bigquery_storage.BigQueryReadClient(
+        transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel(f"127.0.0.1:{storage_port}", unlimited))
+    )
     return BigQueryWarehouse(client, prefix, storage_api)
 
 
@@ -388,6 +401,18 @@ def local_bigquery_or_skip(folder: Path) -> Iterator[LocalBigQuery]:
         pytest.skip(str(wanting))
     with local_bigquery(folder) as found:
         yield found
+
+
+def live_project() -> str:
+    """The project of the tests that only a real one can pass; without project or credentials they are skipped."""
+    project = os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PROJECT")
+    if not project:
+        pytest.skip("no project is named in NBA_PRECOMPUTE_BIGQUERY_PROJECT")
+    try:
+        google.auth.default()
+    except google.auth.exceptions.DefaultCredentialsError as wanting:
+        pytest.skip(str(wanting))
+    return project
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -28,14 +29,17 @@ class Met:
     err: str
 
 
-def command_line(home: Path, *arguments: str, largest_file: int = resource.RLIM_INFINITY) -> Met:
-    """What `nba-precompute` does over the home, in a process of its own beside it.
+def command_line(
+    home: Path, *arguments: str, largest_file: int = resource.RLIM_INFINITY, environment: Mapping[str, str] | None = None
+) -> Met:
+    """What `nba-precompute` does over the home, in a process of its own beside it, with more in its environment.
 
     No file may grow beyond `largest_file` bytes, as on a full disk.
     """
     ends = [imported.Pipe(duplex=False) for _ in ("out", "err")]
     process = imported.Process(
-        target=_command_line, args=(home, arguments, dict(os.environ), largest_file, *(end for _, end in ends))
+        target=_command_line,
+        args=(home, arguments, _of_others(os.environ) | dict(environment or {}), largest_file, *(end for _, end in ends)),
     )
     process.start()
     for _, written in ends:
@@ -44,6 +48,10 @@ def command_line(home: Path, *arguments: str, largest_file: int = resource.RLIM_
         out, err = at_once.map(_read_all, [read for read, _ in ends])
     process.join()
     return Met(int(process.exitcode or 0), out, err)
+
+
+def _of_others(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("NBA_PRECOMPUTE")}
 
 
 def _read_all(pipe: Connection) -> str:
@@ -64,7 +72,7 @@ def _command_line(
         pipe.close()
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     os.environ.clear()
-    os.environ.update({name: value for name, value in environment.items() if not name.startswith("NBA_PRECOMPUTE")})
+    os.environ.update(environment)
     os.environ.update(NBA_PRECOMPUTE_HOME=str(home), COLUMNS=TABLES_WIDTH)
     os.chdir(home.parent)
     sys.argv = ["nba-precompute", *arguments]

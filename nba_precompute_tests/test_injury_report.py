@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from nba_precompute import ingestion
+from nba_precompute.production import uncaptured
 from nba_precompute.sources import RawDataError, layout, raw_folder
 from nba_precompute.sources.injury_report import plain_name
 from nba_precompute.sources.parquet_folder import ParquetFolder
@@ -73,6 +74,17 @@ def test_a_report_becomes_news_and_says_which_days_are_captured(folder, tmp_path
     ]
     assert (found.items, found.unknown) == (3, [])
     assert ParquetFolder(folder, "raw").injuries_cover() == (date(2026, 1, 1), date(2026, 1, 3))
+
+
+def test_production_mode_accepts_the_days_after_those_that_are_covered_and_no_others(folder, tmp_path):
+    days = [date(2026, 1, day) for day in (1, 2, 4, 5)]
+    source = ParquetFolder(folder, "raw")
+    assert list(uncaptured(days, source)) == days
+    assert (
+        "production mode needs the injury news of 2025-12-31, and raw has no injury news" in uncaptured(days, source)[days[0]]
+    )
+    ingest_injuries(folder, report(tmp_path, "1 LAL Doncic, Luka|Out|Knee"))  # covers the 1st to the 3rd
+    assert list(uncaptured(days, ParquetFolder(folder, "raw"))) == [date(2026, 1, 1), date(2026, 1, 5)]
 
 
 def test_who_is_no_longer_in_the_report_of_his_team_has_returned(folder, tmp_path):

@@ -2,6 +2,8 @@
 
 import itertools
 import multiprocessing
+import os
+import uuid
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,10 +13,11 @@ import pandas as pd
 import pytest
 
 from nba_precompute.storage import ContractError, Publication, SchemaChanged, SourceMismatch, WarehouseError
+from nba_precompute.storage.bigquery import bigquery_warehouse
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.storage.duckdb import DuckDBWarehouse
 from nba_precompute.tables import columns
-from nba_precompute_tests.local_bigquery import LocalBigQuery, bigquery_warehouse_at, local_bigquery_or_skip
+from nba_precompute_tests.local_bigquery import bigquery_warehouse_at, live_project, local_bigquery_or_skip
 from nba_precompute_tests.team_days import (
     MONDAY,
     TABLE,
@@ -32,29 +35,38 @@ processes.set_forkserver_preload(["nba_precompute_tests.test_warehouses"])
 
 @dataclass(frozen=True)
 class Place:
-    """Where a warehouse is, for any process to open it: a file, or datasets that begin with a prefix behind two addresses."""
+    """Where a warehouse is, for any process to open it: a file, or datasets that begin with a prefix, behind an emulator's addresses or
+    in a real project."""
 
     file: Path | None = None
-    url: str = ""
-    storage_port: int = 0
     prefix: str = ""
+    addresses: tuple[str, int] | None = None
+    project: str = ""
 
     def open(self):
         if self.file is not None:
             return DuckDBWarehouse(self.file)
-        return bigquery_warehouse_at(self.url, self.storage_port, self.prefix)
+        if self.addresses is not None:
+            return bigquery_warehouse_at(*self.addresses, self.prefix)
+        return bigquery_warehouse(self.project, None, self.prefix, emulated="BIGQUERY_EMULATOR_HOST" in os.environ)
 
 
-@pytest.fixture(scope="module", params=["duckdb", "bigquery"])
+LIVE = pytest.param("a real project", marks=pytest.mark.bigquery_live)
+
+
+@pytest.fixture(scope="module", params=["duckdb", "bigquery", LIVE])
 def new_place(request, tmp_path_factory):
     """Makes places without a warehouse."""
     folder, number = tmp_path_factory.mktemp("places"), itertools.count()
     if request.param == "duckdb":
         yield lambda: Place(folder / f"{next(number)}.duckdb")
-        return
-    with local_bigquery_or_skip(folder) as local:
-        assert isinstance(local, LocalBigQuery)
-        yield lambda: Place(None, local.proxy.url, local.storage_port, f"p{next(number)}_")
+    elif request.param == "bigquery":
+        with local_bigquery_or_skip(folder) as local:
+            yield lambda: Place(prefix=f"p{next(number)}_", addresses=(local.proxy.url, local.storage_port))
+    else:
+        project, of_these_tests = live_project(), f"test_{uuid.uuid4().hex[:8]}_"
+        yield lambda: Place(prefix=f"{of_these_tests}{next(number)}_", project=project)
+        Place(prefix=of_these_tests, project=project).open().delete()
 
 
 @pytest.fixture

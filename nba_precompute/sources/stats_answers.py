@@ -299,7 +299,8 @@ def birth_date_of(answer: Answer) -> date | None:
     """A player's birth date, None where the API has none."""
     players = _result_set(answer, "CommonPlayerInfo", ["PERSON_ID", "BIRTHDATE"])
     written = players["BIRTHDATE"].iloc[0] if len(players) else None
-    return pd.Timestamp(written).date() if written else None
+    with _known_shape(answer):
+        return pd.Timestamp(written).date() if written else None
 
 
 def _result_set(answer: Answer, name: str, columns: Iterable[str]) -> pd.DataFrame:
@@ -318,7 +319,7 @@ def _known_shape(answer: Answer) -> Iterator[None]:
         yield
     except KeyError as gone:
         raise _other_shape(answer, gone.args[0]) from gone
-    except (TypeError, AttributeError, IndexError) as other:
+    except (TypeError, ValueError, AttributeError, IndexError) as other:
         raise _other_shape(answer, str(other)) from other
 
 

@@ -223,10 +223,10 @@ class BigQueryWarehouse:
         return None
 
     def delete(self) -> None:
-        """Remove every table that was made here, and the datasets that are then empty."""
+        """Remove every table that was made here, and the datasets that were and are then empty."""
         with self._refusals(writing=True):
             for dataset in self._patiently(lambda: list(self.client.list_datasets(**ONCE))):
-                if dataset.dataset_id.startswith(self.prefix) and LABEL.items() <= dataset.labels.items():
+                if dataset.dataset_id.startswith(self.prefix):
                     self._patiently(functools.partial(self._delete_ours, dataset))
 
     def cost(self) -> Mapping[str, int]:
@@ -378,7 +378,7 @@ class BigQueryWarehouse:
                 self.client.delete_table(table.reference, not_found_ok=True, **ONCE)
             else:
                 left = True
-        if not left:
+        if not left and LABEL.items() <= dataset.labels.items():
             self.client.delete_dataset(dataset.reference, not_found_ok=True, **ONCE)
 
     # ------------------------------------------------------------------------------------------------ publication
@@ -595,7 +595,7 @@ class BigQueryWarehouse:
             )
         if isinstance(cause, answers.Forbidden):
             return WarehouseUnwritable(
-                f"{words}. It is no matter of time: the account needs the roles BigQuery Data Editor and BigQuery Job User in the "
+                f"{words}. It is no matter of time: the account needs the roles BigQuery Data Editor and BigQuery User in the "
                 f"project, and its quota must not be spent{unchanged}."
             )
         return WarehouseError(f"{words}. It is no matter of time: the request itself is refused{unchanged}.")
