@@ -47,6 +47,7 @@ from nba_precompute.history import TableOfRun, run_history
 from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindrance, names_tables
 from nba_precompute.instance import (
     PROCESS_TAG,
+    HistoryUnreachable,
     become_ui,
     become_worker,
     cancel_runs_of_this_process,
@@ -107,7 +108,14 @@ def main(at_interruption: list[Callable[[], None]]) -> int:
         return cli(standalone_mode=False, obj=at_interruption)
     except click.ClickException as wrong:
         wrong.show()
-    except (RawDataError, WarehouseError, game_days.CalendarError, TrainingError, files.FileNotWritten) as wrong:
+    except (
+        RawDataError,
+        WarehouseError,
+        HistoryUnreachable,
+        game_days.CalendarError,
+        TrainingError,
+        files.FileNotWritten,
+    ) as wrong:
         errors.print(f"[red]Could not run:[/red] {escape(str(wrong))}")
     except Exception as error:
         why = hindrance(home_of_environment(), error)
