@@ -42,7 +42,11 @@ SEEN, DAY, LATER = ELIGIBLE[7], ELIGIBLE[8], ELIGIBLE[9]
 @pytest.fixture(scope="module")
 def trained_home(home_of_weeks, tmp_path_factory):
     copy = Home(shutil.copytree(home_of_weeks.folder, tmp_path_factory.mktemp("predictions") / "home"), home_of_weeks.raw)
-    report.write(training.train(export(copy, START, END)), copy.models)
+    with (
+        pytest.MonkeyPatch.context() as patched
+    ):  # each day that is proven costs a second or two, and `test_export` proves more
+        patched.setattr("nba_precompute.training.point_in_time.DAYS_SAMPLED", 1)
+        report.write(training.train(export(copy, START, END)), copy.models)
     return copy
 
 

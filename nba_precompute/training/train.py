@@ -91,7 +91,7 @@ def train(training_set: TrainingSet, say: Say = lambda _: None) -> Trained:
         "features_version": manifest["features_version"],
         "first_day": str(before["game_date"].min().date()),
         "last_day": str(before["game_date"].max().date()),
-        "rows": str(len(before)),
+        "rows_fitted": str(len(before)),
         "rounds": str(rounds),
         "data_version": manifest["data_version"],
         "code_version": version("nba-precompute"),
