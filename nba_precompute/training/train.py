@@ -32,7 +32,7 @@ FEWEST_DAYS = 5
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, what is said of it (JSON types alone), and the tables that are drawn."""
+    """A model, and what is said of it (JSON types alone)."""
 
     model: PointsModel
     report: Mapping[str, Any]
