@@ -81,10 +81,12 @@ def test_another_opening_moves_the_bootstrap_days_with_it_and_says_so(calendar_f
     later = published(coming_season(("0022600001", "2026-10-22"), *games[1:]), tmp_path, calendar_file)
     assert later.change.removed_game_days == [date(2026, 10, 20)]
     assert later.change.removed_eligible_days == [date(2026, 11, 3)]
-    assert later.change.said.endswith("(removed 2026-10-20; now in the bootstrap, so out of the cascade 2026-11-03)")
+    assert later.change.said.endswith(
+        "(added 2026-10-22; removed 2026-10-20; now in the bootstrap, so out of the cascade 2026-11-03)"
+    )
     later.write(calendar_file)
     earlier = published(coming_season(*games), tmp_path, calendar_file)
-    assert earlier.change.said.endswith("(added 2026-10-20; now after the bootstrap 2026-11-03)")
+    assert earlier.change.said.endswith("(added 2026-10-20; removed 2026-10-22; now after the bootstrap 2026-11-03)")
 
 
 def test_a_schedule_that_does_not_fit_between_the_seasons_is_refused(calendar_file, tmp_path):
