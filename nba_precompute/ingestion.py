@@ -233,7 +233,9 @@ class IngestedInjuries:
 def ingest_injuries(folder: Path, file: Path, today: date) -> IngestedInjuries:
     """Put an injury report in the place of the folder's news of the days that it covers, and say that they are covered.
 
-    The news of later reports is made again: what they say of a player who was out depends on it. Raises RawDataError where the file cannot be used, or where days between it and the folder's news would be covered by neither.
+    The news of later reports is made again: what they say of a player who was out depends on it. Who a name is was decided when its
+    report came. Raises RawDataError where the file cannot be used, or where days between it and the folder's news would be covered by
+    neither.
     """
     report = injury_report.read_report(file)
     if report.covered_to > today:
@@ -243,12 +245,14 @@ def ingest_injuries(folder: Path, file: Path, today: date) -> IngestedInjuries:
     with _alone(folder):
         source = ParquetFolder(folder, str(folder))
         covered_from, covered_to = _joined(_covered_days(source, folder), report, file, folder)
+        box_scores = raw_folder.read_all(folder, layout.BOX_SCORES)
+        identified = report.rows.assign(player_id=injury_report.identify(report.rows, box_scores))
         # the reports first: where the run ends between the two files, the next report's news is made from them
-        raw_folder.replace(folder, REPORTS, "report_date", report.days, report.rows)
+        raw_folder.replace(folder, REPORTS, "report_date", report.days, identified)
         reports = raw_folder.read_all(folder, REPORTS)
         news, reported = source.injuries(), reports["report_date"].unique()
         others = news[~news["date"].isin(reported)]
-        made = injury_report.news_of(reports, others, raw_folder.read_all(folder, layout.BOX_SCORES))
+        made = injury_report.news_of(reports, others, box_scores)
         covered = {"covered_from": str(covered_from), "covered_to": str(covered_to)}
         raw_folder.replace(folder, layout.INJURIES, "date", [day.date() for day in reported], made, covered)
     added = made[made["date"].isin(pd.to_datetime(report.days))]

@@ -181,6 +181,23 @@ def test_news_of_another_feed_counts_and_stays(folder, tmp_path):
     ]
 
 
+def test_who_is_traded_later_stays_who_he_was(folder, tmp_path):
+    raw_folder.write(
+        folder,
+        layout.INJURIES,
+        pd.DataFrame({"date": [date(2025, 12, 31)], "player_id": [1629029], "status": "out", "note": "by the feed"}),
+    )
+    ingest_injuries(folder, report(tmp_path, "1 OKC Williams, Jaylin|Out|Rest", "2 LAL ||"))
+    before = news(folder)
+    assert before[1:] == [(1, 2, "out", "Out: Rest"), (2, 1629029, "returned", "no longer in his team's report")]
+    names = {2: "Jaylin Williams", 1629029: "Luka Dončić"}
+    traded = [box_row(id_, "MIA", player_name=name, game_date=pd.Timestamp("2026-01-04")) for id_, name in names.items()]
+    box_scores = raw_folder.read_all(folder, layout.BOX_SCORES)
+    raw_folder.write(folder, layout.BOX_SCORES, pd.concat([box_scores, pd.DataFrame(traded)]))
+    ingest_injuries(folder, report(tmp_path, "4 DEN ||", covered=("2026-01-04", "2026-01-05")))
+    assert news(folder) == before
+
+
 def test_a_team_that_reports_nobody_has_its_players_back_and_one_that_has_not_reported_does_not(folder, tmp_path):
     ingest_injuries(
         folder,

@@ -36,7 +36,11 @@ NOT_YET_SUBMITTED = re.compile(r"not\s+yet\s+submitted", re.IGNORECASE)
 
 REPORTS = RawFile(
     "injury_reports.parquet",
-    {"report_date": layout.DATE, **dict.fromkeys(("team", "player_name", "status", "reason"), layout.WORDS)},
+    {
+        "report_date": layout.DATE,
+        **dict.fromkeys(("team", "player_name", "status", "reason"), layout.WORDS),
+        "player_id": layout.WHOLE,
+    },
     filled=("report_date",),
     day="report_date",
 )
@@ -84,7 +88,7 @@ TEAM_NAMES = {
 
 @dataclass(frozen=True)
 class InjuryReport:
-    """The rows of a file in the columns of REPORTS, team in three letters, and the days that it covers."""
+    """The rows of a file in the columns of REPORTS without `player_id`, team in three letters, and the days that it covers."""
 
     rows: pd.DataFrame
     covered_from: date
@@ -152,7 +156,7 @@ def _in_columns_of_reports(file: Path, rows: pd.DataFrame, covered_from: date, c
             )
         of_player = (row["player_name"], row["current_status"].lower(), row["reason"]) if row["player_name"] else nothing
         found.append((pd.Timestamp(day), team, *of_player))
-    reports = pd.DataFrame(found, columns=list(REPORTS.columns))
+    reports = pd.DataFrame(found, columns=["report_date", "team", "player_name", "status", "reason"])
     # of several reports of a day the last one holds
     return reports.drop_duplicates(["report_date", "player_name", "team"], keep="last", ignore_index=True)
 
@@ -164,18 +168,17 @@ def news_of(reports: pd.DataFrame, other_news: pd.DataFrame, box_scores: pd.Data
     not name has returned. `reports` are those of all days that are known; `other_news` is the news of the other days, of which
     only who is out by it counts.
     """
-    players = reports[reports["player_name"].notna()]
-    players = players.assign(player_id=identify(players, box_scores))
-    of_days, other_of_days = (dict(iter(rows.groupby(day))) for rows, day in ((players, "report_date"), (other_news, "date")))
+    players = reports[reports["player_name"].notna()].astype({"player_id": "Int64"})
+    others = _with_teams(other_news, box_scores)
+    of_days, others_of_days = (dict(iter(rows.groupby(day))) for rows, day in ((players, "report_date"), (others, "date")))
     teams_of_days = reports.groupby("report_date")["team"].agg(lambda teams: set(teams.dropna()))
-    last_teams = _last_games(box_scores).set_index("player_id")["team"].to_dict()
     items = []
     out: dict[int, str] = {}
-    for day in sorted({*teams_of_days.index, *other_of_days}):
-        for item in other_of_days.get(day, other_news.iloc[:0]).itertuples(index=False):
+    for day in sorted({*teams_of_days.index, *others_of_days}):
+        for item in others_of_days.get(day, others.iloc[:0]).itertuples(index=False):
             out.pop(item.player_id, None)
-            if item.status == OUT and item.player_id in last_teams:
-                out[item.player_id] = last_teams[item.player_id]
+            if item.status == OUT:
+                out[item.player_id] = item.team
         of_day = of_days.get(day, players.iloc[:0])
         named, reporting = set(of_day["player_id"].dropna()), teams_of_days.get(day, set())
         for player, team in sorted(out.items()):
@@ -193,24 +196,29 @@ def news_of(reports: pd.DataFrame, other_news: pd.DataFrame, box_scores: pd.Data
     return news.astype({"date": "datetime64[ns]", "player_id": "Int64"})
 
 
-def _last_games(box_scores: pd.DataFrame) -> pd.DataFrame:
-    return box_scores.sort_values("game_date", kind="stable").drop_duplicates("player_id", keep="last")
+def _with_teams(news: pd.DataFrame, box_scores: pd.DataFrame) -> pd.DataFrame:
+    """News of players who had played, with the team of their last game until then."""
+    known = news.dropna(subset="player_id").astype({"player_id": "int64", "date": "datetime64[ns]"})
+    games = box_scores[["game_date", "player_id", "team"]].astype({"player_id": "int64", "game_date": "datetime64[ns]"})
+    by_date = [rows.sort_values(day, kind="stable") for rows, day in ((known, "date"), (games, "game_date"))]
+    return pd.merge_asof(*by_date, left_on="date", right_on="game_date", by="player_id").dropna(subset="team")
 
 
 def identify(rows: pd.DataFrame, box_scores: pd.DataFrame) -> pd.Series:
     """The ids of the named players: of those who played under the name the one, or the one who played for the team last."""
-    last = _last_games(box_scores)
+    last = box_scores.sort_values("game_date", kind="stable").drop_duplicates("player_id", keep="last")
     last = last.assign(name=last["player_name"].map(plain_name))
     by_name = last.groupby("name")["player_id"].agg(list)
     by_name_and_team = last.groupby(["name", "team"])["player_id"].agg(list)
+    named = rows[rows["player_name"].notna()]
     ids = []
-    for row in rows.itertuples(index=False):
+    for row in named.itertuples(index=False):
         name = plain_name(row.player_name)
         found = by_name.get(name, [])
         if len(found) > 1:
             found = by_name_and_team.get((name, row.team), [])
         ids.append(found[0] if len(found) == 1 else pd.NA)
-    return pd.Series(ids, rows.index, dtype="Int64")
+    return pd.Series(ids, named.index, dtype="Int64").reindex(rows.index)
 
 
 def plain_name(name: str) -> str:
