@@ -128,7 +128,7 @@ def test_patience_ends_and_says_so(local, warehouse):
     before = points(warehouse)
     local.proxy.plan(refused(503, "backendError"), load, 1000)
     with pytest.raises(
-        WarehouseBusy, match=r"503.*Tried again for 0.5 s. Run the same command again later; what was published"
+        WarehouseBusy, match=r"503.*Tried again for 0.5 s. Run the same command again later; what was being published is"
     ):
         publish(dataclasses.replace(warehouse, wait_limit_seconds=0.5), rows(MONDAY, points=45))
     local.proxy.forget()
@@ -258,6 +258,7 @@ def test_every_query_has_a_limit_of_its_bill_and_every_job_the_label(local, ware
     publish(warehouse, rows(MONDAY, points=70))
     warehouse.read_together([(TABLE, MONDAY, TUESDAY)])
     jobs = [request.job["configuration"] for request in local.proxy.requests if request.job]
+    assert [request.path for request in local.proxy.requests if request.method == "PATCH"] == []  # no schema changed
     assert len(jobs) == 6  # what is there, two loads, the publication, the moment, the rows
     assert [job["labels"] for job in jobs] == [LABEL] * 6
     assert {job["query"]["maximumBytesBilled"] for job in jobs if "query" in job} == {str(20 * 2**30)}
