@@ -131,6 +131,20 @@ def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_w
     assert [sql for sql, _ in googlesql.errors(catalog, wrong)] == [sql for sql, _ in wrong]
 
 
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"NBA_PRECOMPUTE_WAREHOUSE": "bigquer"}, "NBA_PRECOMPUTE_WAREHOUSE is 'bigquer': it may be duckdb"),
+        ({"NBA_PRECOMPUTE_WAREHOUSE": "bigquery"}, "name the project in NBA_PRECOMPUTE_BIGQUERY_PROJECT"),
+    ],
+    ids=["another name", "no project"],
+)
+def test_a_warehouse_that_cannot_be_is_said_in_a_sentence(tmp_path, named, said):
+    met = command_line(tmp_path / "home", "status", environment=named)
+    assert met.exit_code == 2
+    assert f"Could not run: {said}" in " ".join(met.err.split())
+
+
 @pytest.mark.bigquery_live
 def test_a_week_backfilled_in_a_real_project_has_the_rows_of_duckdb(tmp_path):
     project, prefix = live_project(), f"test_{uuid.uuid4().hex[:8]}_"
