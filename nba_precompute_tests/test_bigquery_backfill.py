@@ -135,7 +135,10 @@ def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_w
     ("named", "said"),
     [
         ({"NBA_PRECOMPUTE_WAREHOUSE": "bigquer"}, "NBA_PRECOMPUTE_WAREHOUSE is 'bigquer': it may be duckdb"),
-        ({"NBA_PRECOMPUTE_WAREHOUSE": "bigquery"}, "name the project in NBA_PRECOMPUTE_BIGQUERY_PROJECT"),
+        (
+            {"NBA_PRECOMPUTE_WAREHOUSE": "bigquery"},
+            "NBA_PRECOMPUTE_WAREHOUSE is bigquery: name the project in NBA_PRECOMPUTE_BIGQUERY_PROJECT",
+        ),
     ],
     ids=["another name", "no project"],
 )

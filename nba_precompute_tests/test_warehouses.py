@@ -64,9 +64,16 @@ def new_place(request, tmp_path_factory):
         with local_bigquery_or_skip(folder) as local:
             yield lambda: Place(prefix=f"p{next(number)}_", addresses=(local.proxy.url, local.storage_port))
     else:
-        project, of_these_tests = live_project(), f"test_{uuid.uuid4().hex[:8]}_"
-        yield lambda: Place(prefix=f"{of_these_tests}{next(number)}_", project=project)
-        Place(prefix=of_these_tests, project=project).open().delete()
+        project, of_these_tests = live_project(), uuid.uuid4().hex[:8]
+        made = []
+
+        def new():
+            made.append(Place(prefix=f"test_{of_these_tests}_{next(number)}_", project=project))
+            return made[-1]
+
+        yield new
+        for place in made:
+            place.open().delete()
 
 
 @pytest.fixture
@@ -307,7 +314,7 @@ def meanings(warehouse):
 # ------------------------------------------------------------------------------------------------------ several at once
 
 OTHER = team_table("other_days")
-TIMES = 3
+TIMES = 2
 
 
 def publish_several_times(place, run_ids):

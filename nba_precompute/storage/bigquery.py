@@ -14,7 +14,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -174,7 +174,8 @@ class BigQueryWarehouse:
                     raise self._source_mismatch(known, source) from None
                 raise
             for name in [*staged, staged_versions]:
-                self._patiently(functools.partial(self._delete_table, name))
+                with suppress(answers.GoogleAPICallError, *TRANSIENT_ERRORS):  # published is published; what is left expires
+                    self.client.delete_table(name, not_found_ok=True, **ONCE)
         return published
 
     def read(
@@ -225,11 +226,11 @@ class BigQueryWarehouse:
         return None
 
     def delete(self) -> None:
-        """Remove every table that was made here, and the datasets that were and are then empty."""
+        """Remove the tables that were made here, and of their datasets those that were too and are then empty."""
+        of_tables = {name.split(".")[0] for name in self.partition_versions()["table_name"]}
         with self._refusals(writing=True):
-            for dataset in self._patiently(lambda: list(self.client.list_datasets(**ONCE))):
-                if dataset.dataset_id.startswith(self.prefix):
-                    self._patiently(functools.partial(self._delete_ours, dataset))
+            for dataset in [*sorted(of_tables), STAGING, REFERENCE]:  # last what names the others
+                self._patiently(functools.partial(self._delete_ours, dataset))
 
     def cost(self) -> Mapping[str, int]:
         """What this process has asked of BigQuery since it started, from the statistics of its jobs.
@@ -358,18 +359,20 @@ class BigQueryWarehouse:
 
         return {name for dataset in datasets for name in self._patiently(functools.partial(of_dataset, dataset))}
 
-    def _delete_table(self, name: str) -> None:
-        self.client.delete_table(name, not_found_ok=True, **ONCE)
-
-    def _delete_ours(self, dataset: bigquery.dataset.DatasetListItem) -> None:
-        left = False
-        for table in self.client.list_tables(dataset.reference, **ONCE):
-            if LABEL.items() <= table.labels.items() or dataset.dataset_id == f"{self.prefix}{STAGING}":
+    def _delete_ours(self, name: str) -> None:
+        try:
+            dataset = self.client.get_dataset(f"{self.prefix}{name}", **ONCE)
+        except answers.NotFound:
+            return
+        made_here = LABEL.items() <= dataset.labels.items()
+        kept = 0
+        for table in self.client.list_tables(dataset, **ONCE):
+            if LABEL.items() <= table.labels.items() or (name == STAGING and made_here):
                 self.client.delete_table(table.reference, not_found_ok=True, **ONCE)
             else:
-                left = True
-        if not left and LABEL.items() <= dataset.labels.items():
-            self.client.delete_dataset(dataset.reference, not_found_ok=True, **ONCE)
+                kept += 1
+        if made_here and not kept:
+            self.client.delete_dataset(dataset, not_found_ok=True, **ONCE)
 
     # ------------------------------------------------------------------------------------------------ publication
 
