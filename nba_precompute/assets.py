@@ -326,6 +326,7 @@ TABLES = [*SUMMARY_TABLES, *CASCADE_TABLES]
     name=dashboard.NAME,
     deps=[table.name for table in TABLES],
     check_specs=dashboard.whole_check_specs(),
+    pool=WAREHOUSE_POOL,
     group_name="quality",
     kinds={"pandas"},
     owners=[OWNER],

@@ -6,7 +6,7 @@ are a set computed from the warehouse, the source and Dagster's records; nothing
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -23,6 +23,9 @@ from nba_precompute.tables.ml_feature_store_v2 import DAYS_AGAINST_OPPONENT
 
 FEW_DAYS = 20
 """Days that are read one by one; more are read in one go, with all days between them."""
+
+LOADED_AT = datetime.now(UTC).replace(tzinfo=None)
+"""When this process loaded the code of the tables."""
 
 THERE, MISSING, STALE, GAP = "there", "missing", "stale", "gap"
 """GAP: missing, and the source's games of the day cannot be trusted, so that it stays missing."""
@@ -96,6 +99,25 @@ def makers(versions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def made_by_newer_code(versions: pd.DataFrame) -> dict[tuple[str, date], str]:
+    """Of days of tables that other code made since this process loaded its own: why they are left alone.
+
+    Workers of runs load the code anew, what runs by itself keeps the code that it was loaded with: without this it would find such
+    days stale, ask for them, and find them stale again.
+    """
+    names = versions["table_name"].str.split(".").str[1]
+    own = names.map({name: table.code_version for name, table in lineage.TABLES.items()})
+    other = versions[own.notna() & (versions["code_version"] != own) & (versions["published_at"] > LOADED_AT)]
+    return {
+        (
+            names[row.Index],
+            row.day.date(),
+        ): f"{names[row.Index]} {row.day.date()} was made by code_version {row.code_version} after "
+        f"code_version {own[row.Index]} was loaded here: reload the definitions (Deployment in the UI, or start it again)"
+        for row in other.itertuples()
+    }
+
+
 def game_days_so_far() -> set[date]:
     """Every game day of the calendar up to today."""
     return {day for day in days_of(game_days) if day <= today_in_new_york()}
@@ -122,9 +144,11 @@ def problems_off_the_calendar(source: Source, start: date, end: date) -> dict[da
 def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables: Sequence[Table]) -> pd.DataFrame:
     """One row a table and day of `state`: table, season, day, state, reason, reads.
 
-    The reason says why the source's day cannot be trusted or is refused, `reads` is the hash of what the day would read.
+    The reason says why the source's day cannot be trusted or is refused, or that other code made it; `reads` is the hash of what the
+    day would read.
     """
     versions = home.warehouse.partition_versions()
+    newer = made_by_newer_code(versions)
     hashes = {**state.hashes, **published_hashes(versions)}
     rows = []
     for table in tables:
@@ -140,7 +164,7 @@ def survey(home: Home, instance: dg.DagsterInstance, state: SourceState, tables:
         }
         there = {day.date() for day in published.index if str(day.date()) in recorded}
         for day in days:
-            problem = problems.get(day)
+            problem = problems.get(day) or newer.get((table.name, day))
             label = state_of_day(is_there=day in there, is_fresh=day in fresh, can_be_made=problem is None)
             rows.append((table.name, season_of(day).name, day, label, problem, reads[day]))
     return pd.DataFrame(rows, columns=["table", "season", "day", "state", "reason", "reads"])

@@ -103,12 +103,13 @@ EVALUATIONS_LOOKED_AT = 20
 
 @dataclass(frozen=True)
 class Day:
-    """A day of tables that are made together: the worst of their states, why they cannot be made, and by what a run that made it
-    from what it reads now, in place of the rows that are there, is known again."""
+    """A day of tables that are made together: the worst of their states, why they cannot be made, by what a run that made it
+    from what it reads now, in place of the rows that are there, is known again, and when the last of its rows were published."""
 
     state: str
     reason: str | None = None
     inputs: str = ""
+    published_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -209,12 +210,17 @@ def is_late(facts: Facts, day: date) -> bool:
 
 
 def asks_for(facts: Facts, group: str, days: Mapping[date, Day]) -> list[Ask]:
-    """Runs of consecutive days, but for those that were asked for in vain often enough."""
+    """Runs of consecutive days, but for those that were asked for in vain often enough.
+
+    A range that was asked for and is not there goes a day a run, so that one that cannot be made keeps no other from being made.
+    """
     asks = []
     for of_range in contiguous_ranges(partitions_of(MADE_TOGETHER[group][0]), days):
-        key = key_of(group, {day: days[day] for day in of_range})
-        if facts.runs.get(key, 0) < MOST_RUNS:
-            asks.append(Ask(group, of_range, key))
+        was_asked_for = facts.runs.get(key_of(group, {day: days[day] for day in of_range}), 0)
+        for part in [[day] for day in of_range] if was_asked_for else [of_range]:
+            key = key_of(group, {day: days[day] for day in part})
+            if facts.runs.get(key, 0) < MOST_RUNS:
+                asks.append(Ask(group, part, key))
     return asks
 
 
@@ -259,11 +265,11 @@ class Verdict:
     words: str
 
 
-def verdict(facts: Facts, missing: Sequence[str], last: bool | None) -> Verdict:
+def verdict(facts: Facts, decision: Decision, last: bool | None) -> Verdict:
     """Whether today is ready before its first tip-off, given what was last said of today.
 
-    A day that missed its deadline and is ready before the tip-off after all is in time. One that was ready in time stays so, whatever
-    changes later.
+    A day that missed its deadline and is ready before the tip-off after all is in time. One that was ready in time stays so while
+    what changed later is being made again, and after its tip-off; where it cannot be made again before that, it is not ready.
     """
     if facts.today not in facts.cascade:
         return Verdict(None, f"{facts.today} has no game to be predicted.")
@@ -271,13 +277,20 @@ def verdict(facts: Facts, missing: Sequence[str], last: bool | None) -> Verdict:
         return Verdict(None, f"Nobody waits for {facts.today}: {INVENTED}.")
     begins = f"first tip-off {facts.begins:%H:%M}{'' if facts.tip_off else ', as far as is known'}"
     if facts.cascade[facts.today].state == THERE:
-        late = last is False and facts.now >= facts.begins
+        late = is_late_today(facts, last)
         return Verdict(not late, f"{facts.today} is ready{', too late' if late else ''} ({begins} in New York).")
-    if last or facts.now < facts.deadline:
-        return Verdict(None, f"{facts.today} is not ready now: {'; '.join(missing)} ({begins} in New York).")
-    return Verdict(
-        False, f"{facts.today} was not ready by {facts.deadline:%H:%M} in New York ({begins}): {'; '.join(missing)}."
-    )
+    missing = "; ".join(decision.missing)
+    is_open = facts.problem is not None or decision.asks or facts.running or facts.now >= facts.begins
+    if facts.now < facts.deadline or (last and is_open):
+        return Verdict(None, f"{facts.today} is not ready now: {missing} ({begins} in New York).")
+    by = f"{'was ready and is not any more' if last else f'was not ready by {facts.deadline:%H:%M} in New York'}"
+    return Verdict(False, f"{facts.today} {by} ({begins}{' in New York' if last else ''}): {missing}.")
+
+
+def is_late_today(facts: Facts, last: bool | None) -> bool:
+    """Whether today was made after its first tip-off, of which nobody may have said anything before."""
+    made = facts.cascade[facts.today].published_at
+    return facts.now >= facts.begins and (last is False or (last is None and made is not None and made >= facts.begins))
 
 
 def skipped(facts: Facts, missing: Sequence[str]) -> str:
@@ -394,7 +407,9 @@ def together(found: pd.DataFrame, tables: Sequence[Table], days: Sequence[date])
             f"{row.table} {versions[row.table]} {row.reads} {row.state} {row.run_id if row.state == STALE else ''}"
             for row in rows.itertuples()
         ]
-        result[day] = Day(worst, reasons[0] if reasons else None, "\n".join(inputs))
+        made = rows["published_at"].max()
+        published_at = None if pd.isna(made) else made.tz_localize("UTC").tz_convert(NEW_YORK).to_pydatetime()
+        result[day] = Day(worst, reasons[0] if reasons else None, "\n".join(inputs), published_at)
     return {day: result[day] for day in days}
 
 
@@ -439,7 +454,7 @@ def tick(home: Home, instance: dg.DagsterInstance, now: datetime) -> Iterator[dg
         facts = replace(facts, refused=refused_today(home, facts.today))
         decision = decide(facts)
     last = said_last(instance, facts.today)
-    now_said = verdict(facts, decision.missing, last.passed if last else None)
+    now_said = verdict(facts, decision, last.passed if last else None)
     if now_said.passed is not None and (last is None or now_said.passed != last.passed):
         instance.report_runless_asset_event(as_evaluation(facts, now_said))
     for ask in decision.asks:
@@ -480,7 +495,7 @@ def ready_before_tip_off(home: Home, clock: Clock) -> dg.AssetChecksDefinition:
     def evaluate(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
         facts = look(home, context.instance, clock())
         last = said_last(context.instance, facts.today)
-        said = verdict(facts, decide(facts).missing, last.passed if last else None)
+        said = verdict(facts, decide(facts), last.passed if last else None)
         return dg.AssetCheckResult(passed=said.passed is not False, description=said.words, metadata=metadata_of(facts, said))
 
     return evaluate

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import groupby
-from pathlib import Path
 
 import dagster as dg
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
@@ -94,10 +93,8 @@ def materializations(found: Ingested, asked: Collection[date]) -> Iterator[dg.As
         yield dg.AssetMaterialization(NAME, partition=str(day), metadata={"corrected": day in found.corrected_days})
 
 
-def record(home: Home, folder: Path, found: Ingested) -> None:
+def record(home: Home, found: Ingested) -> None:
     """Record in the home's history what the command line ingested into the home's own folder, as a run of the asset does."""
-    if folder.resolve() != home.ingested_folder.resolve() or not found.complete_days:
-        return
     with instance_of(home) as instance:
         recorded = {date.fromisoformat(day) for day in instance.get_materialized_partitions(dg.AssetKey(NAME))}
         for event in materializations(found, set(found.complete_days) - recorded):

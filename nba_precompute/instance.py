@@ -14,6 +14,8 @@ import psutil
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from filelock import FileLock
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from nba_precompute.home import DAGSTER_FOLDER, Home
 
@@ -40,12 +42,20 @@ WORKER = "nba_precompute.cluster.worker"
 
 SETTINGS_OF_SEVERAL_MACHINES = Path(__file__).parent / "cluster" / "dagster.yaml"
 
+ADDRESS = "postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
+
 FOLDER_IN_SETTINGS = f".nba/{DAGSTER_FOLDER}"
 """The storage folder that `dagster.yaml` names, for the default home."""
 
 
+class HistoryUnreachable(Exception):
+    """The database of several machines cannot be used; the message says why and what is needed."""
+
+
 def instance_of(home: Home) -> dg.DagsterInstance:
-    """The instance that `dagster dev` shows for the home."""
+    """The instance that `dagster dev` shows for the home; raises HistoryUnreachable where its database cannot be used."""
+    if home.postgres:
+        _try_database(home.postgres)
     home.folder.mkdir(parents=True, exist_ok=True)
     # two processes that make Dagster's databases at once mark one of them with two schema versions, and no later process opens it
     with FileLock(home.folder / INSTANCE_LOCK):
@@ -130,6 +140,17 @@ def _become(home: Home, module: Sequence[str]) -> NoReturn:
     }
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.execve(sys.executable, [sys.executable, "-m", *module], environment)
+
+
+def _try_database(address: str) -> None:
+    try:
+        create_engine(address, poolclass=NullPool).connect().close()
+    except (ModuleNotFoundError, SQLAlchemyError) as wrong:
+        why = str(getattr(wrong, "orig", None) or wrong).strip().splitlines()[0]
+        raise HistoryUnreachable(
+            f"The history in NBA_PRECOMPUTE_POSTGRES cannot be used: {why}. Its address is {ADDRESS}, "
+            "with a database that is there, and `uv sync --extra cluster` has its driver."
+        ) from None
 
 
 def _settings_folder(home: Home) -> Path:

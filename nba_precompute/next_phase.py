@@ -86,13 +86,14 @@ def next_step(news: Sequence[News], receivers: Sequence[str], done: Sequence[Don
     return None
 
 
-def ready_news(day: date, rows: int, share_ready: float, version: str) -> News:
-    """That the day's features can be used."""
+def ready_news(day: date, rows: int, share_ready: float | None, version: str) -> News:
+    """That the day's features can be used; of a day without rows no share of them is ready."""
+    share_ready = None if share_ready is None else round(share_ready, 4)
     return News(
         [PREDICT, WEBHOOK],
         f"{ML_FEATURE_STORE_V2.name} {day}",
         version,
-        {"event": "ready", "date": str(day), "rows": rows, "share_ready": round(share_ready, 4), "data_version": version},
+        {"event": "ready", "date": str(day), "rows": rows, "share_ready": share_ready, "data_version": version},
     )
 
 
@@ -169,16 +170,24 @@ def look_at_features(
         return [], f"{day} is not ready yet."
     if next_step([ready_news(day, 0, 0.0, version)], receivers, done) is None:
         return [], f"{day} was told of, as {version}."
-    hindrances = hindrances_of(home, instance, clock)
+    was_told = any(subject == ready_news(day, 0, 0.0, version).subject for _, subject, _ in done)
+    hindrances = hindrances_of(home, instance, clock, was_told)
     if hindrances:
         return [], f"{day} is there and not told of: {'; '.join(hindrances)}."
     rows = home.warehouse.read(ML_FEATURE_STORE_V2, day, day, ["production_ready"])
-    return [ready_news(day, len(rows), float(rows["production_ready"].mean()), version)], f"{day} is ready."
+    share_ready = float(rows["production_ready"].mean()) if len(rows) else None
+    return [ready_news(day, len(rows), share_ready, version)], f"{day} is ready."
 
 
-def hindrances_of(home: Home, instance: dg.DagsterInstance, clock: Clock) -> list[str]:
-    """Why the day's features cannot be used although they are there."""
+def hindrances_of(home: Home, instance: dg.DagsterInstance, clock: Clock, was_told: bool) -> list[str]:
+    """Why the day's features cannot be used although they are there.
+
+    A day that comes late is told of all the same; what was made anew once its games had begun is of no use to who was told of it.
+    """
     facts = daily_run.look(home, instance, clock())
+    made = facts.cascade[facts.today].published_at
+    if was_told and made is not None and made >= facts.begins:
+        return [f"it was told of before, and made again after its games began at {facts.begins:%H:%M}"]
     state = facts.cascade[facts.today].state
     if facts.problem or state != THERE:
         return [facts.problem or f"some of its tables are {state}, or were made in backfill mode"]

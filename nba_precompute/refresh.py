@@ -420,8 +420,9 @@ def tick(home: Home, instance: dg.DagsterInstance, state: str, today: date) -> d
     seen = look(home, instance, today)
     asked = requests(seen, state)
     days_stopped = len(stopped(seen.failures))
+    left = seen.found.loc[(seen.found["state"] == state) & (state == STALE), "reason"].dropna()
     nothing = (
-        f"No {state} day can be made."
+        f"No {state} day can be made{f': {left.iloc[0]}' if len(left) else ''}."
         if not days_stopped
         else f"{days_stopped} days were stopped asking for: see {STOPPED_ASKING}."
     )

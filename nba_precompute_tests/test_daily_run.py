@@ -1,5 +1,6 @@
 """The daily run: what is decided, by hand; then two weeks of a simulated season replayed with a set clock on a real instance."""
 
+import json
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -21,6 +22,7 @@ from nba_precompute.daily_run import (
     SUMMARIES,
     TIMES,
     Day,
+    Decision,
     Facts,
     decide,
     key_of,
@@ -45,6 +47,7 @@ from nba_precompute_tests.replay import Replay, at, receiver, without_games
 
 TODAY, YESTERDAY, BEFORE = date(2024, 1, 15), date(2024, 1, 14), date(2024, 1, 13)
 TIP_OFF = at(TODAY, 13)
+NOTHING = Decision([], [])
 
 
 def facts(now=None, summaries=(), cascade=(), **others):
@@ -147,6 +150,7 @@ def test_after_three_runs_from_the_same_inputs_a_day_is_not_asked_for_until_they
 def test_a_correction_that_is_taken_back_is_asked_for_each_time_and_one_whose_runs_fail_three_times():
     def day(reads, run_id, state=STALE):
         row = {"table": CASCADE_TABLES[0].name, "day": TODAY, "state": state, "reason": None, "reads": reads, "run_id": run_id}
+        row["published_at"] = pd.Timestamp("2024-01-15 12:00")
         return together(pd.DataFrame([{**row, "is_fit": True}]), CASCADE_TABLES, [TODAY])[TODAY]
 
     runs = Counter()
@@ -168,12 +172,12 @@ def test_after_games_without_a_cascade_nothing_has_a_deadline():
     assert asked(facts(at(bootstrap, 6, 15), {bootstrap - timedelta(days=1): MISSING})) == [
         (SUMMARIES, date(2023, 10, 29), date(2023, 10, 29))
     ]
-    assert verdict(facts(at(bootstrap, 23)), [], None).passed is None
+    assert verdict(facts(at(bootstrap, 23)), NOTHING, None).passed is None
     off = facts(at(date(2024, 2, 16), 23))  # the all-star break, whose last games were on the 15th
     assert asked(replace(off, summaries={**off.summaries, date(2024, 2, 15): Day(MISSING)})) != []
     for nothing in (off, Facts(at(date(2024, 7, 15), 12))):
         assert decide(nothing).asks == []
-        assert verdict(nothing, [], None).passed is None
+        assert verdict(nothing, NOTHING, None).passed is None
         assert "has no game to be predicted" in skipped(nothing, [])
 
 
@@ -209,14 +213,14 @@ def test_the_deadline_is_an_hour_before_the_first_tip_off_and_known_without_one(
 
 def test_a_source_that_cannot_be_read_at_eleven_is_no_missed_deadline_before_the_evening():
     unread = facts(at(TODAY, 17, 55), cascade={TODAY: MISSING}, tip_off=None, problem="schedule.parquet cannot be read")
-    assert verdict(unread, [unread.problem], None).passed is None
-    assert verdict(replace(unread, now=at(TODAY, 18)), [unread.problem], None).passed is False
+    assert verdict(unread, decide(unread), None).passed is None
+    assert verdict(replace(unread, now=at(TODAY, 18)), decide(unread), None).passed is False
     known = replace(unread, now=at(TODAY, 12), tip_off=TIP_OFF)
-    assert verdict(known, [known.problem], None).passed is False
+    assert verdict(known, decide(known), None).passed is False
 
 
 def test_of_the_simulated_league_no_day_is_due():
-    said = verdict(facts(at(TODAY, 23), cascade={TODAY: MISSING}, tip_off=None, problem=INVENTED), [INVENTED], None)
+    said = verdict(facts(at(TODAY, 23), cascade={TODAY: MISSING}, tip_off=None, problem=INVENTED), NOTHING, None)
     assert said.passed is None
     assert said.words == f"Nobody waits for 2024-01-15: {INVENTED}."
 
@@ -229,15 +233,48 @@ def test_of_the_simulated_league_no_day_is_due():
         (MISSING, at(TODAY, 12), None, False),
         (THERE, at(TODAY, 12, 55), False, True),  # after the deadline, and before tip-off all the same
         (THERE, at(TODAY, 13), False, False),
-        (STALE, at(TODAY, 12, 30), True, None),  # it was ready in time; that it changed later is another story
+        (STALE, at(TODAY, 12, 30), True, None),  # it was ready in time, and is asked for again
+        (Day(STALE, "shots.parquet: no shots"), at(TODAY, 12, 30), True, False),  # and cannot be made again
+        (Day(STALE, "shots.parquet: no shots"), at(TODAY, 13), True, None),  # its games have begun
+        (Day(STALE, "shots.parquet: no shots"), at(TODAY, 11, 55), True, None),
+        (Day(THERE, published_at=at(TODAY, 12, 59)), at(TODAY, 20), None, True),
+        (Day(THERE, published_at=at(TODAY, 19, 30)), at(TODAY, 20), None, False),  # nobody looked at the deadline
+        (Day(THERE, published_at=at(TODAY, 19, 30)), at(TODAY, 20), True, True),  # it was there before, and made again
     ],
 )
 def test_ready_before_tip_off_passes_only_what_was_there_in_time(state, now, last, passed):
-    assert verdict(facts(now, cascade={TODAY: state}), ["no box scores"], last).passed is passed
+    known = facts(now, cascade={TODAY: state})
+    assert verdict(known, decide(known), last).passed is passed
+
+
+def test_a_day_that_was_ready_and_was_asked_for_again_in_vain_is_not_ready_any_more():
+    changed = facts(at(TODAY, 12, 30), cascade={TODAY: Day(STALE, inputs="a late news item")})
+    [ask] = decide(changed).asks
+    spent = replace(changed, runs={ask.key: MOST_RUNS})
+    said = verdict(spent, decide(spent), True)
+    assert not said.passed
+    assert said.words.startswith(
+        "2024-01-15 was ready and is not any more (first tip-off 13:00 in New York): 3 runs of daily_run"
+    )
+    assert verdict(replace(spent, running=["run 1 makes them"]), decide(spent), True).passed is None
+
+
+def test_one_day_that_cannot_be_made_keeps_no_other_of_its_range_from_being_made():
+    """Asked for together once, then a day a run; the older one fails three times."""
+    week = {BEFORE: Day(MISSING, inputs="bad"), YESTERDAY: Day(MISSING, inputs="good")}
+    morning = facts(summaries=week, cascade={TODAY: MISSING})
+    [together_once] = decide(morning).asks
+    assert together_once.days == [BEFORE, YESTERDAY]
+    apart = decide(replace(morning, runs={together_once.key: 1})).asks
+    assert [ask.days for ask in apart] == [[BEFORE], [YESTERDAY]]
+    left = facts(
+        summaries={BEFORE: week[BEFORE]}, cascade={TODAY: MISSING}, runs={together_once.key: 1, apart[0].key: MOST_RUNS}
+    )
+    assert asked(left) == [(CASCADE, TODAY, TODAY)]
 
 
 def test_the_verdict_on_a_missed_deadline_says_what_is_missing():
-    said = verdict(facts(at(TODAY, 12), cascade={TODAY: MISSING}), ["no box scores of 2024-01-14"], None)
+    said = verdict(facts(at(TODAY, 12), cascade={TODAY: MISSING}), Decision([], ["no box scores of 2024-01-14"]), None)
     assert said.words == ("2024-01-15 was not ready by 12:00 in New York (first tip-off 13:00): no box scores of 2024-01-14.")
 
 
@@ -433,7 +470,7 @@ def rescheduled(played, tmp_path):
         home = Home(tmp_path / raw.name / "home", raw)
         with instance_of(home) as instance:
             found = daily_run.look(home, instance, at(today, 23))
-        return found, verdict(found, decide(found).missing, None)
+        return found, verdict(found, decide(found), None)
 
     return look_at
 
@@ -501,6 +538,15 @@ def test_the_job_predict_is_started_once_for_a_version_of_today(played):
     assert request.run_key == played.back_told[-1][0]
     assert request.tags["dagster/asset_partition_range_start"] == "2023-11-13"
     assert "was told of" in look_for_predict(home, instance, first.cursor).skip_message
+
+
+def test_of_a_day_that_was_told_of_what_is_made_after_its_games_began_starts_nothing(copied):
+    """The rows are of today, and the day is years ago; then as if they were of its morning."""
+    home, instance, change_rows = copied
+    other = json.dumps([[next_phase.PREDICT, "ml_feature_store_v2 2023-11-13", "other features"]])
+    assert "made again after its games began" in look_for_predict(home, instance, other).skip_message
+    change_rows("UPDATE nba_reference.partition_versions SET published_at = '2023-11-13 12:00' WHERE day = '2023-11-13'")
+    assert len(look_for_predict(home, instance, other).run_requests) == 1
 
 
 def test_features_that_fail_an_error_check_start_nothing(copied):

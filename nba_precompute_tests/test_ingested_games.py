@@ -14,7 +14,6 @@ from nba_precompute.home import Home
 from nba_precompute.ingested_games import NAME, decide, record
 from nba_precompute.ingestion import ingest
 from nba_precompute.instance import instance_of
-from nba_precompute.sources import layout
 from nba_precompute.sources.stats_api import StatsApi
 from nba_precompute_tests.stats_server import MORNING_AFTER, NEXT_DAY, OPENING, SEASON, SECOND, serving, three_games
 
@@ -37,7 +36,7 @@ def home(api, tmp_path):
     """A home whose opening night was ingested on the command line."""
     home = Home(tmp_path / "home")
     folder = home.ingested_folder
-    record(home, folder, ingest(folder, api, SEASON, OPENING, OPENING, MORNING_AFTER))
+    record(home, ingest(folder, api, SEASON, OPENING, OPENING, MORNING_AFTER))
     return home
 
 
@@ -143,12 +142,3 @@ def test_the_schedule_waits_while_a_run_asks_for_games(home):
         waiting = dg.DagsterRun("any", str(uuid4()), status=dg.DagsterRunStatus.STARTED, asset_selection=frozenset([INGESTED]))
         instance.add_run(waiting)
         assert decide(instance, MORNING_AFTER).skip_message == "A run is asking for games."
-
-
-def test_games_of_another_folder_are_not_recorded_as_the_homes(home, api, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
-    found = ingest(elsewhere, api, SEASON, NEXT_DAY, NEXT_DAY, MORNING_AFTER)
-    record(home, elsewhere, found)
-    assert (elsewhere / layout.BOX_SCORES.name).exists()
-    with instance_of(home) as instance:
-        assert recorded(instance) == [str(OPENING)]

@@ -10,12 +10,15 @@ import time
 from datetime import UTC, date, datetime
 from functools import partial
 
+import dagster as dg
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
+from nba_precompute.home import Home
 from nba_precompute.ingestion import LOCK, ingest
+from nba_precompute.instance import instance_of
 from nba_precompute.lineage import raw_hashes
 from nba_precompute.sources import RawDataError, layout, raw_folder
 from nba_precompute.sources.parquet_folder import ParquetFolder
@@ -634,6 +637,8 @@ def test_the_command_writes_into_the_home_and_the_home_then_uses_it(server, home
     assert "2 games read: 1 days new, 0 corrected." in done.out
     assert "The source of" not in done.out
     assert stored(home / "raw", layout.BOX_SCORES)["game_id"].nunique() == 2
+    with instance_of(Home(home)) as instance:
+        assert instance.get_materialized_partitions(dg.AssetKey("ingested_games")) == {"2024-10-22"}
     status = command_line(home, "status", "--json")
     assert json.loads(status.out)["source"] == str(home / "raw")
 
@@ -642,9 +647,10 @@ def test_the_command_names_what_is_missing_and_ends_with_exit_code_1(server, hom
     server.league.status_texts[SECOND] = "Half"
     done = command_line(home, "ingest", "--season", SEASON, "--url", server.url, "--pause", "0", "--raw", "elsewhere")
     assert done.exit_code == 1
-    assert "is another (simulated league)" in done.out
+    assert "home is another. Tables of these games" in done.out
     assert "nba-precompute backfill --raw elsewhere" in done.out
     assert f"Missing: 2024-10-22: game {SECOND}, MIN at LAL, is not final" in done.err
+    assert not (home / "dagster").exists()  # nothing is recorded of games that are not the home's
 
 
 def test_the_command_says_why_it_could_not_run(server, home):

@@ -1,5 +1,6 @@
 """The next phase: what is to be told to whom, and the webhook's message over real HTTP."""
 
+import json
 import socket
 import threading
 from datetime import date, timedelta
@@ -25,6 +26,11 @@ KEY = "ml_feature_store_v2 2024-01-15 abc"
 
 def test_the_message_says_which_day_how_many_rows_how_many_ready_and_which_version():
     assert READY.message == {"event": "ready", "date": "2024-01-15", "rows": 300, "share_ready": 0.9346, "data_version": "abc"}
+
+
+def test_of_a_day_without_rows_no_share_is_ready_and_the_message_is_json():
+    message = ready_news(DAY, 0, None, "abc").message
+    assert json.loads(json.dumps(message, allow_nan=False))["share_ready"] is None
 
 
 def test_of_a_ready_day_the_job_is_started_first_and_then_the_webhook_told_each_once():

@@ -4,7 +4,7 @@ The home of the second part holds 2023-10-24 to 2023-11-13 of the simulated leag
 """
 
 import dataclasses
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import duckdb
@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
+from nba_precompute import coverage
 from nba_precompute.assets import SUMMARY_TABLES
 from nba_precompute.backfill import MODE_TAG, RANGE_END_TAG, RANGE_START_TAG, RangedRun
 from nba_precompute.coverage import GAP, MISSING, STALE, THERE
@@ -39,10 +40,13 @@ from nba_precompute.sources import layout
 from nba_precompute_tests.test_resume import (
     CASCADE,
     DEFENSES,
+    END,
     FACTORS,
     FEATURES,
     SLATE,
+    START,
     SUMMARIES,
+    TABLE,
     TEAMS,
     ZONES,
     assert_as_made_from_nothing,
@@ -343,6 +347,20 @@ def test_a_raised_code_version_whose_rows_are_the_same_ends_the_wave_at_its_tabl
     for request in requested:
         let_run(home, STALE_SENSOR, request)
     assert look_once(home, STALE_SENSOR, eleventh).skip_message == "No stale day can be made."
+
+
+def test_days_that_newer_code_made_are_left_alone_until_the_definitions_are_reloaded(home, monkeypatch):
+    """Workers of runs load the code anew: asked for, the days would come out of the newer code again, and be stale again."""
+    older = TABLE[DEFENSES].code_version
+    with pytest.MonkeyPatch.context() as in_the_worker:
+        in_the_worker.setitem(TABLE[DEFENSES].__dict__, "code_version", "newer")
+        _, failures = home.backfill(START, END, tables=[TABLE[DEFENSES]])
+        assert failures == []
+    left = look_once(home, STALE_SENSOR)
+    assert left.run_requests == []
+    assert f"was made by code_version newer after code_version {older} was loaded here: reload" in left.skip_message
+    monkeypatch.setattr(coverage, "LOADED_AT", datetime.now(UTC).replace(tzinfo=None))
+    assert until_it_rests(home, STALE_SENSOR) == [[([DEFENSES], "11-08", "11-13")]]
 
 
 def test_missing_days_are_filled_and_those_that_are_stale_then_are_left_to_the_other_sensor(home):

@@ -6,7 +6,7 @@ what the warehouse has from another run than before; the list of runs must ask f
 
 import dataclasses
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import duckdb
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from nba_precompute import coverage
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES, TABLES
 from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG, days_to_make
 from nba_precompute.cli import name_what_is_missing
@@ -357,7 +358,7 @@ def test_a_day_whose_games_are_all_called_off_is_left_as_it_was(home):
 
 
 def made_by_older_code(home, name, older_rows):
-    """Put days of one table into the home as code version 0 would have, and what reads them as made from those."""
+    """Put days of one table into the home as code version 0 would have, before this code was loaded."""
     table = TABLE[name]
     old = dataclasses.replace(table, code_version="0")
     versions = home.home.warehouse.partition_versions()
@@ -365,6 +366,7 @@ def made_by_older_code(home, name, older_rows):
     rows = older_rows(home.home.warehouse.read(table))
     publication = Publication(old, rows, [day.date() for day in read.index], {day.date(): was for day, was in read.items()})
     home.home.warehouse.publish([publication], run_id="older code", source=home.home.source_name)
+    coverage.LOADED_AT = datetime.now(UTC).replace(tzinfo=None)
     return home
 
 

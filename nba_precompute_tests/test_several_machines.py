@@ -26,7 +26,14 @@ from nba_precompute.backfill import RangedRun, run_request
 from nba_precompute.game_days import days_between, eligible_days, game_days
 from nba_precompute.history import run_history
 from nba_precompute.home import Home
-from nba_precompute.instance import REPOSITORY, end_runs_of_dead_processes, instance_of, is_alive, this_process
+from nba_precompute.instance import (
+    REPOSITORY,
+    HistoryUnreachable,
+    end_runs_of_dead_processes,
+    instance_of,
+    is_alive,
+    this_process,
+)
 from nba_precompute.production import BACKFILL
 from nba_precompute.storage import WarehouseBusy
 from nba_precompute.turns import Making, locks, turn
@@ -152,6 +159,20 @@ def test_a_run_within_a_turn_of_its_own_command_waits_for_nobody_in_postgres(tmp
 
 
 # ------------------------------------------------------------------------------------------------- other machines
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("postgresql+psycopg2://postgres@127.0.0.1:1/postgres", "Connection refused"),
+        ("postgresql://postgres@127.0.0.1:1/postgres", "No module named 'psycopg'"),
+        ("the database", "Could not parse SQLAlchemy URL"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_with_what_it_must_be(tmp_path, address, why):
+    with pytest.raises(HistoryUnreachable, match=rf"{why}.*postgresql\+psycopg2://.*--extra cluster"):
+        instance_of(Home(tmp_path / "home", postgres=address))
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_process_of_another_machine_is_not_taken_for_dead(tmp_path):
@@ -296,6 +317,21 @@ def test_a_run_of_the_queue_is_made_by_a_worker(machines):
     rows, _ = run_history(machines.home, None, limit=1)
     assert [(row.table, row.status, row.days) for row in rows] == [(name, "SUCCESS", len(FIRST_WEEK)) for name in SUMMARIES]
     assert len(machines.home.warehouse.partition_versions()) == 3 * len(FIRST_WEEK)
+
+
+def test_a_run_that_is_terminated_is_canceled_lets_go_of_its_turn_and_is_not_made_again(machines):
+    with turn(machines.home, say=print):
+        run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
+        machines.dequeue()
+        until(lambda: machines.status(run) is dg.DagsterRunStatus.STARTED)
+        assert machines.instance.run_launcher.terminate(run)
+        assert machines.status(run) is dg.DagsterRunStatus.CANCELED
+        assert not machines.instance.run_launcher.terminate(run)
+    with turn(machines.home, say=print, wait_limit_seconds=30):  # its process is gone
+        machines.look_after_runs()
+        machines.retry()
+        assert machines.status(run) is dg.DagsterRunStatus.CANCELED
+        assert [found for found in machines.instance.get_runs() if found.parent_run_id == run] == []
 
 
 def test_a_worker_killed_with_9_is_seen_and_its_run_made_once_more(machines):

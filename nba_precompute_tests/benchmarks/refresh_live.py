@@ -28,6 +28,7 @@ from nba_precompute.backfill import RANGE_END_TAG, RANGE_START_TAG
 from nba_precompute.coverage import MISSING, STALE, look_at_source, survey
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
+from nba_precompute.preflight import SENSOR_TAG
 from nba_precompute.refresh import MISSING_SENSOR, STALE_SENSOR, STOPPED_ASKING
 from nba_precompute.sources import layout
 from nba_precompute.sources.simulated import write_simulated_league
@@ -47,8 +48,17 @@ UNWRITABLE = ("2025-12-26", "2025-12-29")
 
 WIDTH = 170
 
+MOST_RUNS = 12
+"""Runs that a scenario may take: few ranged ones, not one a day. The most are those of a table's five seasons, in batches."""
+
 TURN_ON = """
 mutation ($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { ... on Sensor { name } } }
+"""
+
+RELOAD = """
+mutation ($location: String!) {
+    reloadRepositoryLocation(repositoryLocationName: $location) { ... on WorkspaceLocationEntry { name } }
+}
 """
 
 LOCATION = "{workspaceOrError {... on Workspace {locationEntries {name}}}}"
@@ -134,6 +144,12 @@ def mend_by_hand(platform: Platform) -> None:
     typed(platform.home, *(date.fromisoformat(day) for day in UNWRITABLE)).wait()
 
 
+def raise_code_version(platform: Platform) -> None:
+    """The rows as older code made them, and the definitions reloaded, as whoever raises a version does."""
+    made_by_older_code(platform, TEAM_DEFENSE_ZONE_ANALYSIS.name, lambda rows: rows)
+    assert ask(platform.url, RELOAD, location=location_of(platform.url))["reloadRepositoryLocation"]["name"]
+
+
 def correct_beside_a_backfill(platform: Platform) -> None:
     """A backfill of the UI is asked for and the file is corrected: neither sensor may ask before it has ended."""
     backfill = launch(platform.url, SUMMARY_TABLES, date(2022, 10, 18), date(2023, 6, 12))
@@ -151,7 +167,7 @@ SCENARIOS = [
     Scenario(f"assists of missed shots of {ASSISTED.date()}, which no table counts", assist_misses),
     Scenario(
         "code_version of team_defense_zone_analysis raised, its rows the same",
-        lambda platform: made_by_older_code(platform, TEAM_DEFENSE_ZONE_ANALYSIS.name, lambda rows: rows),
+        raise_code_version,
     ),
     Scenario(
         f"player_game_summary lost {LOST[0]} to {LOST[1]}",
@@ -182,12 +198,17 @@ def as_it_was(raw: Path) -> Path:
     return raw.with_name("as it was")
 
 
+def location_of(url: str) -> str:
+    """The name of the code location."""
+    [location] = ask(url, LOCATION)["workspaceOrError"]["locationEntries"]
+    return str(location["name"])
+
+
 def turn_on(url: str) -> None:
     """What a person does in the UI: the switches of both sensors."""
-    [location] = ask(url, LOCATION)["workspaceOrError"]["locationEntries"]
     for name in (STALE_SENSOR, MISSING_SENSOR):
         selector = {
-            "repositoryLocationName": location["name"],
+            "repositoryLocationName": location_of(url),
             "repositoryName": "__repository__",
             "sensorName": name,
         }
@@ -236,6 +257,16 @@ def wrong_in(platform: Platform, scenario: Scenario, before: pd.Series, runs: Se
         wrong.append(f"{states.get(STALE, 0)} stale, {states.get(MISSING, 0)} missing")
     if scenario.as_before != published(platform.home)["content_hash"].equals(before):
         wrong.append("the tables are not as before" if scenario.as_before else "the tables are as before")
+    asked_for = [run for run in runs if SENSOR_TAG in run.dagster_run.tags]
+    if len(asked_for) > MOST_RUNS:
+        wrong.append(f"{len(asked_for)} runs were asked for")
+    others = [run for run in runs if run not in asked_for]
+    wrong += [
+        f"run {run.dagster_run.run_id} was asked for while run {other.dagster_run.run_id} made tables"
+        for run in asked_for
+        for other in others
+        if other.create_timestamp <= run.create_timestamp and run.create_timestamp.timestamp() < (other.end_time or 0)
+    ]
     failed = sum(not run.dagster_run.is_success for run in runs)
     if failed > scenario.may_fail:
         wrong.append(f"{failed} runs failed")
@@ -263,7 +294,7 @@ def play(platform: Platform, scenario: Scenario, before: pd.Series, grid: Grid) 
     until(lambda: both_rest(platform.instance, acted))
     took = time.time() - acted
     runs = [record for record in reversed(platform.instance.get_run_records()) if record.dagster_run.run_id not in known]
-    asked_by_sensors = [record.dagster_run for record in runs if "dagster/sensor_name" in record.dagster_run.tags]
+    asked_by_sensors = [record.dagster_run for record in runs if SENSOR_TAG in record.dagster_run.tags]
     looks = [tick for of_sensor in ticks_since(platform.instance, began).values() for tick in of_sensor]
     slowest = max((tick.end_timestamp or tick.timestamp) - tick.timestamp for tick in looks)
     waited = sum(str(tick.skip_reason).startswith("Waiting") for tick in looks)
