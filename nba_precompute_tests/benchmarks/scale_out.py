@@ -2,7 +2,8 @@
 
 `uv run python -m nba_precompute_tests.benchmarks.scale_out [--raw DIR] [--seasons 2023-24 ...] [--warehouse bigquery]` prints a row a
 number of workers, beside the command line alone, and one of the kill. It ends with exit code 1 where tables differ, where the queue
-did not keep its limits, or where the killed run was not made once more. Servers, workers and the UI share this one machine.
+did not keep its limits, or where the killed run was not made once more. Servers, workers and the UI share this one machine. A run of
+which some days cannot be trusted publishes the others and counts as failed (the play-in games of 2022 in the real games).
 """
 
 import argparse
@@ -107,6 +108,7 @@ class Story:
     seasons: Sequence[Season]
     most_at_once: int = 0
     runs: int = 0
+    failed: int = 0
 
     def round(self, tables: Sequence, partitions: dg.PartitionsDefinition) -> float:
         """A backfill a season; for how many seconds."""
@@ -117,8 +119,8 @@ class Story:
             backfills.append(launch(self.url, tables, days[0], days[-1]))
         until(lambda: self.look(backfills))
         found = [run.dagster_run for backfill in backfills for run in runs_of(self.instance, backfill)]
-        assert all(run.is_success for run in found), [(run.run_id, run.status) for run in found]
         self.runs += len(found)
+        self.failed += sum(not run.is_success for run in found)
         return time.monotonic() - began
 
     def look(self, backfills: Sequence[str]) -> bool:
@@ -206,7 +208,9 @@ def main() -> None:
     limit = yaml.safe_load(SETTINGS_OF_SEVERAL_MACHINES.read_text())["concurrency"]["runs"]["tag_concurrency_limits"][0][
         "limit"
     ]
-    grid = Grid("", "runs", "most at once", "summaries s", "cascade s", *(f"{part} CPU s" for part in PARTS), "content hashes")
+    grid = Grid(
+        "", "runs", "failed", "most at once", "summaries s", "cascade s", *(f"{part} CPU s" for part in PARTS), "content hashes"
+    )
     grid.title = f"{', '.join(asked.seasons)} of {asked.raw}, {asked.warehouse}"
     right, known = [], None
     with tempfile.TemporaryDirectory(prefix="scale_out-") as name, contextlib.ExitStack() as stack:
@@ -231,7 +235,12 @@ def main() -> None:
                 cells = [f"{second:.0f}" for second in rounds] + [f"{spent[part]:.0f}" for part in PARTS]
                 words = f"{len(known)} {'equal' if same else 'NOT EQUAL'}"
                 grid.add_row(
-                    f"{number} worker{'s' * (number > 1)}", str(story.runs), f"{story.most_at_once} of {limit}", *cells, words
+                    f"{number} worker{'s' * (number > 1)}",
+                    str(story.runs),
+                    str(story.failed),
+                    f"{story.most_at_once} of {limit}",
+                    *cells,
+                    words,
                 )
             Console(width=160, stderr=True).print(grid)
     Console(width=160).print(grid)
