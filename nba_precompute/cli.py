@@ -67,6 +67,7 @@ from nba_precompute.tables.columns import Table
 from nba_precompute.tables.ml_feature_store_v2 import FEATURE_VERSION
 from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS
 from nba_precompute.training import TrainingError
+from nba_precompute.training import ablation as families
 from nba_precompute.training import export as training_set
 from nba_precompute.training import report as model_report
 from nba_precompute.training import train as training
@@ -436,8 +437,29 @@ def train(start: str | None, end: str | None, out: UPath | None, dry_run: bool, 
     console.print(f"Wrote {', '.join(map(str, written))}.", soft_wrap=True)
     if out is None:
         with instance_of(home) as instance:
-            predictions.record_model(instance, trained.report)
+            predictions.record_model(instance, trained)
     raise click.exceptions.Exit(0 if training.beats_best_baseline(trained.report) else SOMETHING_MISSING)
+
+
+@cli.command()
+@start_option
+@end_option
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+def ablation(start: str | None, end: str | None, as_json: bool) -> None:
+    """Say what each family of features is worth: the model is trained again without it and measured on the same rows."""
+    training.library()
+    home = home_of_environment()
+    if not as_json:
+        announce(home)
+    first, last = days_asked_for(home.source(), start, end)
+    made = training_set.export(home, first, last)
+    if not as_json:
+        print_plan(training.plan(made))
+    error, found = families.ablation(made, errors.print)
+    if as_json:
+        click.echo(json.dumps({"mae": error, "families": [dataclasses.asdict(worth) for worth in found]}, indent=2))
+    else:
+        print_worth(error, found)
 
 
 @cli.command()
@@ -907,6 +929,19 @@ def print_measures(found: Mapping[str, Any], verbose: bool) -> None:
         print_table("feature", found["importance"], {"permutation": "+.4f", "gain": ".1f"})
 
 
+def print_worth(error: float, found: Sequence[families.Worth]) -> None:
+    """What each family is worth, and in one sentence which add nothing."""
+    rows = [{**dataclasses.asdict(worth), "said": worth.in_words, "count": len(worth.features)} for worth in found]
+    columns = {"count": "", "mae": ".4f", "cost": "+.4f", "margin": ".4f", "percent": "+.2f", "said": ""}
+    console.print(f"Mean absolute error with all features {error:.4f} points; left out, one family at a time:")
+    print_table("family", rows, columns)
+    nothing = [worth.family for worth in found if not worth.adds]
+    console.print(
+        f"Adding nothing, given the others: {', '.join(nothing) or 'none'} (the error does not grow by more than "
+        f"{families.CERTAIN:g} standard errors without them)."
+    )
+
+
 def print_predictions(rows: pd.DataFrame) -> None:
     """The highest of a day's predictions, and what all were made from."""
     first = rows.iloc[0]
@@ -927,7 +962,11 @@ def print_table(name: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[s
     grid = Grid(header_style="bold", box=SIMPLE)
     grid.add_column(name, no_wrap=True)
     for column in columns:
-        grid.add_column({"better": "better %", "gain": "gain %"}.get(column, column), justify="right", no_wrap=True)
+        grid.add_column(
+            {"better": "better %", "gain": "gain %", "percent": "cost %", "count": "features", "said": ""}.get(column, column),
+            justify="right",
+            no_wrap=True,
+        )
     above = None
     for row in rows:
         shown = "" if row[name] == above else str(row[name])

@@ -2,8 +2,8 @@
 
 The only place that reads the environment: NBA_PRECOMPUTE_HOME (default .nba), NBA_PRECOMPUTE_RAW (the folder of raw games;
 without it the home's own source, else the simulated league), NBA_PRECOMPUTE_WEBHOOK (where `next_phase` sends its messages),
-NBA_PRECOMPUTE_WAREHOUSE (duckdb, or bigquery with NBA_PRECOMPUTE_BIGQUERY_PROJECT, _LOCATION and _PREFIX) and
-NBA_PRECOMPUTE_POSTGRES (where several machines have their history).
+NBA_PRECOMPUTE_WAREHOUSE (duckdb, or bigquery with NBA_PRECOMPUTE_BIGQUERY_PROJECT, _LOCATION and _PREFIX),
+NBA_PRECOMPUTE_POSTGRES (where several machines have their history) and NBA_PRECOMPUTE_MODELS (where points models are).
 """
 
 import os
@@ -83,7 +83,8 @@ def home_of_environment() -> Home:
     raw = os.environ.get("NBA_PRECOMPUTE_RAW")
     folder = Path(os.environ.get("NBA_PRECOMPUTE_HOME", DEFAULT_FOLDER))
     history = os.environ.get("NBA_PRECOMPUTE_POSTGRES")
-    return Home(folder, Path(raw) if raw else None, bigquery=bigquery_of_environment(), postgres=history)
+    models = os.environ.get("NBA_PRECOMPUTE_MODELS")
+    return Home(folder, Path(raw) if raw else None, bigquery=bigquery_of_environment(), postgres=history, models_folder=models)
 
 
 def bigquery_of_environment() -> BigQueryDatasets | None:

@@ -71,7 +71,7 @@ class Home:
 
     `wait_limit_seconds` is how long to wait for whoever holds the warehouse, None for as long as the warehouse finds right. The
     warehouse is a file in the folder, or `bigquery`. The history is in the folder too, or in the database `postgres` (its address),
-    which several machines share.
+    which several machines share. Points models are in the folder, or in `models_folder`, which may be on gs://.
     """
 
     folder: Path = DEFAULT_FOLDER
@@ -79,6 +79,7 @@ class Home:
     wait_limit_seconds: float | None = None
     bigquery: BigQueryDatasets | None = None
     postgres: str | None = None
+    models_folder: str | None = None
 
     @property
     def warehouse(self) -> Warehouse:
@@ -99,7 +100,7 @@ class Home:
     @property
     def models(self) -> UPath:
         """Where points models are, with the report of each, and of the one in use."""
-        return UPath(self.folder / "models")
+        return UPath(self.models_folder or self.folder / "models")
 
     @property
     def ingested_folder(self) -> Path:

@@ -3,6 +3,7 @@
 What is imported of `training` is imported where it is used: its proof goes through the graph, which names these functions.
 """
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -26,7 +27,8 @@ from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS, points_
 from nba_precompute.training import IN_USE, TrainingError
 
 if TYPE_CHECKING:
-    from nba_precompute.training.model import PointsModel
+    from nba_precompute.training.model import PointsModel, Say
+    from nba_precompute.training.train import Trained
 
 POINTS_MODEL, BEATS_BEST_BASELINE = "points_model", "beats_best_baseline"
 """The asset, and its check."""
@@ -46,7 +48,7 @@ def model_check_spec() -> dg.AssetCheckSpec:
     )
 
 
-def train_points_model(home: Home, say: Any) -> dg.MaterializeResult:
+def train_points_model(home: Home, say: "Say") -> dg.MaterializeResult:
     """Train on all days that the home has, and write model and report where predictions take them from."""
     from nba_precompute.training import export, report, train
 
@@ -54,14 +56,14 @@ def train_points_model(home: Home, say: Any) -> dg.MaterializeResult:
     trained = train.train(export.export(home, days[0], days[-1]), say)
     report.write(trained, home.models)
     return dg.MaterializeResult(
-        asset_key=POINTS_MODEL, metadata=metadata_of(trained.report), check_results=[beats_best_baseline(trained.report)]
+        asset_key=POINTS_MODEL, metadata=metadata_of(trained), check_results=[beats_best_baseline(trained.report)]
     )
 
 
-def record_model(instance: dg.DagsterInstance, report: Mapping[str, Any]) -> None:
+def record_model(instance: dg.DagsterInstance, trained: "Trained") -> None:
     """Tell Dagster of a model that a command trained, as a run of the asset does."""
-    instance.report_runless_asset_event(dg.AssetMaterialization(POINTS_MODEL, metadata=metadata_of(report)))
-    found = beats_best_baseline(report)
+    instance.report_runless_asset_event(dg.AssetMaterialization(POINTS_MODEL, metadata=metadata_of(trained)))
+    found = beats_best_baseline(trained.report)
     instance.report_runless_asset_event(
         dg.AssetCheckEvaluation(
             asset_key=dg.AssetKey(POINTS_MODEL),
@@ -74,16 +76,17 @@ def record_model(instance: dg.DagsterInstance, report: Mapping[str, Any]) -> Non
     )
 
 
-def metadata_of(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What Dagster shows of a model: numbers that it plots, and the report."""
-    from nba_precompute.training.report import as_markdown
+def metadata_of(trained: "Trained") -> dict[str, Any]:
+    """What Dagster shows of a model: numbers that it plots, and the report with its picture."""
+    from nba_precompute.training.report import as_markdown, plots
     from nba_precompute.training.train import headline
 
+    picture = base64.b64encode(plots(trained.report)).decode()
     return {
-        **dataclasses.asdict(headline(report)),
-        "model": report["model"],
-        **report["made_from"],
-        "report": dg.MetadataValue.md(as_markdown(report)),
+        **dataclasses.asdict(headline(trained.report)),
+        "model": trained.report["model"],
+        **trained.report["made_from"],
+        "report": dg.MetadataValue.md(as_markdown(trained.report, f"data:image/png;base64,{picture}")),
     }
 
 
@@ -214,7 +217,7 @@ def materialize_predictions(context: dg.AssetExecutionContext, home: Home, place
     """Publish the predictions of the run's days; days that were served keep theirs. Fails naming the days without features."""
     model = model_in_use(home, place)
     slates = slates_of(home, run_days(context), model, now_in_new_york())
-    made = predicted(slates, model)
+    made = predicted(slates, model) if slates.days else POINTS_PREDICTIONS.no_rows()
     if slates.days:
         publish(home, slates, made, context.run.run_id)
     served = home.warehouse.read(POINTS_PREDICTIONS, min(slates.served), max(slates.served)) if slates.served else made.head(0)

@@ -1,17 +1,29 @@
 """The points model: what it is trained and measured on, what its file refuses, and that it knows nothing but what features tell."""
 
 import json
+import re
+import shutil
+import sys
 from datetime import date, timedelta
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from rich.console import Console
 from upath import UPath
 
 from nba_precompute import predictions
+from nba_precompute.cli import cli
+from nba_precompute.definitions import build_definitions
+from nba_precompute.home import Home
+from nba_precompute.instance import instance_of
 from nba_precompute.tables.ml_feature_store_v2 import FEATURES
-from nba_precompute.training import TrainingError, evaluation, model, report
+from nba_precompute.training import IN_USE, TrainingError, evaluation, model, report
 from nba_precompute.training import train as training
+from nba_precompute.training.ablation import FAMILIES, Worth, ablation, mean_by_day
 from nba_precompute.training.export import TrainingSet, export
 from nba_precompute.training.train import TEST, TRAIN, VALIDATION, split
 from nba_precompute_tests.processes import command_line
@@ -176,6 +188,43 @@ def test_the_same_rows_give_the_same_file(training_set, trained):
     assert again.report == trained.report
 
 
+# --------------------------------------------------------------------------------------------------------- the families
+
+
+def test_every_feature_is_of_one_family():
+    assert sorted(name for family in FAMILIES.values() for name in family) == sorted(FEATURES)
+
+
+def test_a_difference_counts_by_whole_days_as_worked_by_hand():
+    days = pd.Series(pd.to_datetime(["2024-01-15"] * 2 + ["2024-01-16"] * 2))
+    mean, margin = mean_by_day(pd.Series([1.0, 3.0, 5.0, 7.0]), days)
+    # the days' sums of differences from the mean, 4, are -4 and +4: sqrt((16 + 16) * 2 / 1) / 4
+    assert (mean, margin) == (4.0, 2.0)
+    assert Worth("pace", [], 4.6, 0.05, 0.02, 1.0).in_words == "adds"
+    assert Worth("pace", [], 4.6, 0.04, 0.02, 1.0).in_words == "adds nothing"
+
+
+def invented_rows(count_of_days=60, players=50):
+    """Points are scored around a talent that form tells roughly and the other features do not."""
+    random = np.random.default_rng(0)
+    size = count_of_days * players
+    talent = random.gamma(2.0, 5.0, size)
+    rows = pd.DataFrame({name: random.random(size) for name in FEATURES})
+    rows = rows.assign(**{name: talent + random.normal(0, 2, size) for name in FEATURES if name.startswith("points_avg")})
+    dates = np.repeat(pd.date_range("2023-11-07", periods=count_of_days), players)
+    return rows.assign(game_date=dates, season="2023-24", points=random.poisson(talent))
+
+
+def test_form_adds_and_families_that_are_noise_add_nothing(monkeypatch):
+    monkeypatch.setattr(
+        "nba_precompute.training.ablation.FAMILIES", {name: FAMILIES[name] for name in ("zones", "form", "lines")}
+    )
+    error, found = ablation(TrainingSet(invented_rows(), list(FEATURES), {}))
+    assert [worth.in_words for worth in found] == ["adds", "adds nothing", "adds nothing"]
+    assert found[0].family == "form"
+    assert found[0].mae - error == pytest.approx(found[0].cost)
+
+
 # --------------------------------------------------------------------------------------------------------- the file
 
 
@@ -194,7 +243,7 @@ def test_model_and_report_can_be_written_to_an_object_store_and_read_there(train
     folder = UPath("memory://models")
     written = report.write(trained, folder)
     assert {file.name for file in folder.iterdir()} == {file.name for file in written}
-    assert json.loads((folder / report.IN_USE).read_text())["model"] == trained.model.file_name
+    assert json.loads((folder / IN_USE).read_text())["model"] == trained.model.file_name
     assert model.read(folder / trained.model.file_name).version == trained.model.version
 
 
@@ -230,11 +279,20 @@ def test_a_file_that_is_damaged_or_none_is_refused(trained, tmp_path):
 # --------------------------------------------------------------------------------------------------------- the command
 
 
-def test_a_dry_run_says_what_would_be_trained_and_what_there_is_to_beat_and_writes_nothing(home_of_weeks):
-    done = command_line(home_of_weeks.folder, "train", "--dry-run", "--start", str(START), "--end", str(END))
-    assert done.exit_code == 0, done.err
-    assert "test" in done.out
-    assert "To beat on the test's rows, mean absolute error: last 5" in done.out
+@pytest.fixture
+def one_day_is_proven(monkeypatch):
+    """Each costs a second or two, and `test_export` proves more."""
+    monkeypatch.setattr("nba_precompute.training.point_in_time.DAYS_SAMPLED", 1)
+
+
+@pytest.mark.usefixtures("one_day_is_proven")
+def test_a_dry_run_says_what_would_be_trained_and_what_there_is_to_beat_and_writes_nothing(home_of_weeks, monkeypatch):
+    monkeypatch.setenv("NBA_PRECOMPUTE_HOME", str(home_of_weeks.folder))
+    monkeypatch.setattr("nba_precompute.cli.console", Console(width=120))
+    done = CliRunner().invoke(cli, ["train", "--dry-run", "--start", str(START), "--end", str(END)])
+    assert done.exit_code == 0
+    assert re.search(r"test +2023-11-16 +2023-11-17 +2 ", done.output)
+    assert "To beat on the test's rows, mean absolute error: last 5" in done.output
     assert not home_of_weeks.models.exists()
 
 
@@ -242,7 +300,7 @@ def test_the_command_writes_model_report_and_picture_and_says_how_good_it_is(hom
     done = command_line(home_of_weeks.folder, "train", "--verbose", "--output-model", str(tmp_path))
     assert done.exit_code == 0, done.err
     assert "better than the best baseline there" in done.out
-    found = json.loads((tmp_path / report.IN_USE).read_text())
+    found = json.loads((tmp_path / IN_USE).read_text())
     assert {row["feature"] for row in found["importance"]} == set(FEATURES)
     stem = found["model"].removesuffix(model.SUFFIX)
     said = (tmp_path / f"{stem}.md").read_text()
@@ -252,8 +310,36 @@ def test_the_command_writes_model_report_and_picture_and_says_how_good_it_is(hom
     assert not home_of_weeks.models.exists()
 
 
-def test_without_the_extra_the_graph_loads_and_training_says_what_is_missing(monkeypatch, training_set):
-    monkeypatch.setitem(__import__("sys").modules, "xgboost", None)
+def test_a_model_that_a_command_trained_is_recorded_as_a_run_of_the_asset_does_it_however_often(trained, tmp_path):
+    with instance_of(Home(tmp_path)) as instance:
+        for _ in range(2):
+            predictions.record_model(instance, trained)
+        made = instance.get_latest_materialization_event(dg.AssetKey("points_model")).asset_materialization.metadata
+        assert made["improvement_percent"].value == training.headline(trained.report).improvement_percent
+        assert "data:image/png;base64," in made["report"].value
+        [checked] = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey("points_model"), "beats_best_baseline"), limit=1
+        )
+        assert checked.status is AssetCheckExecutionRecordStatus.SUCCEEDED
+
+
+@pytest.mark.usefixtures("one_day_is_proven")
+def test_the_asset_leaves_the_model_where_predictions_find_it(home_of_weeks, tmp_path):
+    home = Home(shutil.copytree(home_of_weeks.folder, tmp_path / "home"), home_of_weeks.raw)
+    with instance_of(home) as instance:
+        run = (
+            build_definitions(home)
+            .resolve_implicit_global_asset_job_def()
+            .execute_in_process(instance=instance, asset_selection=[dg.AssetKey("points_model")])
+        )
+        [checked] = run.get_asset_check_evaluations()
+        assert checked.passed
+    assert predictions.model_in_use(home).version == json.loads((home.models / IN_USE).read_text())["version"]
+
+
+def test_without_the_extra_the_graph_loads_and_training_says_what_is_missing(monkeypatch, training_set, tmp_path):
+    monkeypatch.setitem(sys.modules, "xgboost", None)
+    dg.Definitions.validate_loadable(build_definitions(Home(tmp_path)))
     with pytest.raises(TrainingError, match="uv sync --extra model"):
         training.train(training_set)
 

@@ -8,9 +8,10 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from upath import UPath
 
 from nba_precompute.coverage import GAP
-from nba_precompute.definitions import build_definitions
+from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.game_days import NEW_YORK
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
@@ -18,6 +19,7 @@ from nba_precompute.next_phase import PREDICT
 from nba_precompute.predictions import (
     PredictionsConfig,
     compare_served,
+    has_model,
     model_in_use,
     predict_day,
     predicted,
@@ -42,7 +44,11 @@ SEEN, DAY, LATER = ELIGIBLE[7], ELIGIBLE[8], ELIGIBLE[9]
 @pytest.fixture(scope="module")
 def trained_home(home_of_weeks, tmp_path_factory):
     copy = Home(shutil.copytree(home_of_weeks.folder, tmp_path_factory.mktemp("predictions") / "home"), home_of_weeks.raw)
-    report.write(training.train(export(copy, START, END)), copy.models)
+    with (
+        pytest.MonkeyPatch.context() as patched
+    ):  # each day that is proven costs a second or two, and `test_export` proves more
+        patched.setattr("nba_precompute.training.point_in_time.DAYS_SAMPLED", 1)
+        report.write(training.train(export(copy, START, END)), copy.models)
     return copy
 
 
@@ -196,6 +202,22 @@ def test_a_home_without_a_model_says_how_to_make_one(home):
     with pytest.raises(TrainingError, match="is no points model"):
         model_in_use(home, str(home.models / "none.points_model.zip"))
     assert PredictionsConfig().model == ""
+
+
+def test_models_can_be_in_an_object_store_that_several_machines_read(home, monkeypatch):
+    folder = UPath("memory://models of all")
+    for file in home.models.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    version = model_in_use(home).version
+    shutil.rmtree(home.models)
+    monkeypatch.setenv("NBA_PRECOMPUTE_HOME", str(home.folder))
+    assert not has_model(home_of_environment())
+    monkeypatch.setenv("NBA_PRECOMPUTE_MODELS", str(folder))
+    shared = home_of_environment()
+    assert has_model(shared)
+    assert model_in_use(shared).version == version
+    serve(shared, [DAY], morning(DAY))
+    assert compare_served(shared).check_results[0].passed
 
 
 def test_the_command_predicts_a_day_and_prints_the_highest(home):

@@ -162,7 +162,13 @@ def start(frame: pd.DataFrame) -> np.ndarray | None:
     return (total / sum(weights.values())).to_numpy(dtype="float32")
 
 
-def rounds_needed(rows: pd.DataFrame, later: pd.DataFrame, features: Sequence[str], say: Say = lambda _: None) -> int:
+def rounds_needed(
+    rows: pd.DataFrame,
+    later: pd.DataFrame,
+    features: Sequence[str],
+    say: Say = lambda _: None,
+    seeds: Sequence[int] = SEEDS,
+) -> int:
     """How many rounds of trees fitted to `rows` make the error on the `later` rows least, the median over the seeds."""
 
     def stopped(seed: int) -> "xgboost.Booster":
@@ -176,22 +182,30 @@ def rounds_needed(rows: pd.DataFrame, later: pd.DataFrame, features: Sequence[st
             verbose_eval=False,
         )
 
-    found = by_seed(stopped)
+    found = by_seed(stopped, seeds)
     for seed, booster in found.items():
         say(f"seed {seed}: error {booster.best_score:.4f} on validation rows, least after {booster.best_iteration + 1} rounds")
     return max(1, round(float(np.median([booster.best_iteration + 1 for booster in found.values()]))))
 
 
-def fit(rows: pd.DataFrame, features: Sequence[str], rounds: int, made_from: Mapping[str, str]) -> PointsModel:
+def fit(
+    rows: pd.DataFrame,
+    features: Sequence[str],
+    rounds: int,
+    made_from: Mapping[str, str],
+    seeds: Sequence[int] = SEEDS,
+) -> PointsModel:
     """A model of the rows, of so many rounds."""
-    boosters = by_seed(lambda seed: library().train({**PARAMETERS, "seed": seed}, training_matrix(rows, features), rounds))
+    boosters = by_seed(
+        lambda seed: library().train({**PARAMETERS, "seed": seed}, training_matrix(rows, features), rounds), seeds
+    )
     return PointsModel(boosters, list(features), made_from)
 
 
-def by_seed(booster_of: Callable[[int], "xgboost.Booster"]) -> dict[int, "xgboost.Booster"]:
+def by_seed(booster_of: Callable[[int], "xgboost.Booster"], seeds: Sequence[int]) -> dict[int, "xgboost.Booster"]:
     """A booster a seed, as many at once as there are processors."""
     with ThreadPoolExecutor(os.cpu_count()) as at_once:
-        return dict(zip(SEEDS, at_once.map(booster_of, SEEDS), strict=True))
+        return dict(zip(seeds, at_once.map(booster_of, seeds), strict=True))
 
 
 def training_matrix(

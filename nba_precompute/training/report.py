@@ -69,15 +69,15 @@ PICTURE_SAYS = "Error by month beside the best baseline; said against scored; im
 FEATURES_DRAWN = 15
 
 
-def as_markdown(report: Mapping[str, Any]) -> str:
-    """The report as Markdown."""
+def as_markdown(report: Mapping[str, Any], picture: str) -> str:
+    """The report as Markdown, with the picture's place."""
     tables = [
         ("By group", "group", report["groups"]),
         ("By month", "month", [row for row in report["months"] if row["predictor"] in (MODEL, _best(report))]),
         ("By season, each with a model of the days before it", "season", report["seasons"]),
     ]
     start = " + ".join(f"{weight:g} {name}" for name, weight in report["parameters"]["start"].items())
-    facts = {"headline": headline(report), "picture": picture_of(report["model"]), "picture_says": PICTURE_SAYS, "start": start}
+    facts = {"headline": headline(report), "picture": picture, "picture_says": PICTURE_SAYS, "start": start}
     return (
         Environment(autoescape=False).from_string(MARKDOWN).render(**{**report, **facts, "parts": USED_FOR, "tables": tables})
     )
@@ -114,7 +114,7 @@ def write(trained: Trained, folder: UPath) -> list[UPath]:
     report, stem = trained.report, trained.model.file_name.removesuffix(SUFFIX)
     contents = {
         folder / f"{stem}.json": json.dumps(report, indent=2).encode(),
-        folder / f"{stem}.md": as_markdown(report).encode(),
+        folder / f"{stem}.md": as_markdown(report, picture_of(report["model"])).encode(),
         folder / picture_of(trained.model.file_name): plots(report),
         folder / IN_USE: json.dumps(report, indent=2).encode(),
     }

@@ -32,7 +32,7 @@ FEWEST_DAYS = 5
 
 @dataclass(frozen=True)
 class Trained:
-    """A model, what is said of it (JSON types alone), and the tables that are drawn."""
+    """A model, and what is said of it (JSON types alone)."""
 
     model: PointsModel
     report: Mapping[str, Any]
@@ -91,7 +91,7 @@ def train(training_set: TrainingSet, say: Say = lambda _: None) -> Trained:
         "features_version": manifest["features_version"],
         "first_day": str(before["game_date"].min().date()),
         "last_day": str(before["game_date"].max().date()),
-        "rows": str(len(before)),
+        "rows_fitted": str(len(before)),
         "rounds": str(rounds),
         "data_version": manifest["data_version"],
         "code_version": version("nba-precompute"),
