@@ -435,6 +435,8 @@ def train(start: str | None, end: str | None, out: UPath | None, dry_run: bool, 
     print_measures(trained.report, verbose)
     console.print(f"{model_report.in_words(trained.report)}.")
     console.print(f"Wrote {', '.join(map(str, written))}.", soft_wrap=True)
+    if not model_report.put_in_use(trained.report, out or home.models):
+        errors.print("[red]It does not beat the best baseline, so predictions are not made with it.[/red]")
     if out is None:
         with instance_of(home) as instance:
             predictions.record_model(instance, trained)
@@ -457,7 +459,11 @@ def ablation(start: str | None, end: str | None, as_json: bool) -> None:
         print_plan(training.plan(made))
     error, found = families.ablation(made, errors.print)
     if as_json:
-        click.echo(json.dumps({"mae": error, "families": [dataclasses.asdict(worth) for worth in found]}, indent=2))
+        click.echo(
+            json.dumps(
+                {"mae": error, "families": [{**dataclasses.asdict(worth), "adds": worth.adds} for worth in found]}, indent=2
+            )
+        )
     else:
         print_worth(error, found)
 

@@ -5,7 +5,7 @@ from them. How the API is asked is `sources.stats_api`'s business, what it answe
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property, partial
@@ -30,8 +30,8 @@ from nba_precompute.sources import RawDataError, injury_report, layout, raw_fold
 from nba_precompute.sources.injury_report import InjuryReport
 from nba_precompute.sources.layout import RawFile
 from nba_precompute.sources.parquet_folder import ParquetFolder
-from nba_precompute.sources.stats_answers import SHOT_CHART_TYPES, WEEK, NotAsItShouldBe
-from nba_precompute.sources.stats_api import Answer, Question, StatsApi, StatsApiError, keep, kept
+from nba_precompute.sources.stats_answers import PLAY_IN, SHOT_CHART_TYPES, WEEK, NotAsItShouldBe
+from nba_precompute.sources.stats_api import Answer, NoSuchAnswer, Question, StatsApi, StatsApiError, keep, kept
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.tables.columns import Table
 
@@ -98,12 +98,19 @@ class Answers:
     api: StatsApi | None
 
     def get(self, question: Question, parse: Callable[[Answer], Parsed], settled: Callable[[Answer], bool]) -> Parsed:
-        """The answer's meaning. One is kept once it could be understood; a kept one that is settled is not asked for again."""
+        """The answer's meaning. One is kept once it could be understood.
+
+        A kept one that is settled is not asked for again, unless it is refused: what it contradicts may have been corrected since.
+        """
         answer = kept(self.folder, question)
-        if answer is not None and (self.api is None or settled(answer)):
+        if answer is not None and self.api is None:
             return parse(answer)
+        if answer is not None:
+            with suppress(NotAsItShouldBe, StatsApiError):
+                if settled(answer):
+                    return parse(answer)
         if self.api is None:
-            raise StatsApiError(f"No answer is kept {question.about} in {self.folder}. Run the same command without --offline.")
+            raise NoSuchAnswer(f"No answer is kept {question.about} in {self.folder}. Run the same command without --offline.")
         answer = self.api.ask(question)
         parsed = parse(answer)
         keep(self.folder, answer)
@@ -322,8 +329,19 @@ class _Reading:
         rows = []
         for (first_day, season_type), of_week in games.groupby([monday, kind]):
             question = stats_answers.ask_shots(of_week["season"].iloc[0], season_type, first_day.date())
-            parse = partial(stats_answers.shots_of, games=of_week)
-            rows.append(self.answers.get(question, parse, _settled_after(first_day + WEEK - timedelta(days=1))))
+            try:
+                rows.append(
+                    self.answers.get(
+                        question,
+                        partial(stats_answers.shots_of, games=of_week),
+                        _settled_chart(of_week, first_day + WEEK - timedelta(days=1)),
+                    )
+                )
+            except NoSuchAnswer:
+                if season_type != PLAY_IN:
+                    raise
+                if self.answers.api is not None:
+                    self.answers.api.say(f"{question.about}: refused; its games are taken to have no shot chart")
             self._count()
         if not rows:
             return raw_folder.as_stored(pd.DataFrame(columns=list(layout.SHOTS.columns)), layout.SHOTS)
@@ -373,6 +391,13 @@ class _Reading:
 def _settled_after(day: pd.Timestamp) -> Callable[[Answer], bool]:
     last_correction = day.date() + CORRECTION_DAYS
     return lambda answer: answer.received.astimezone(NEW_YORK).date() > last_correction
+
+
+def _settled_chart(of_week: pd.DataFrame, last_day: pd.Timestamp) -> Callable[[Answer], bool]:
+    """A chart that lacks a game is not settled however late it came, but for play-in games, of which most have no shots."""
+    charted = set(of_week.loc[of_week["game_id"].str[2].map(SHOT_CHART_TYPES) != PLAY_IN, "game_id"])
+    settled_by_date = _settled_after(last_day)
+    return lambda answer: settled_by_date(answer) and charted <= set(stats_answers.shots_of(answer, of_week)["game_id"])
 
 
 def _days_of_games(folder: Path, rows: pd.DataFrame) -> set[date]:

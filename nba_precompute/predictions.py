@@ -19,7 +19,7 @@ from pydantic import Field
 from upath import UPath
 
 from nba_precompute.game_days import NEW_YORK, now_in_new_york
-from nba_precompute.home import Home
+from nba_precompute.home import SIMULATED_LEAGUE, Home
 from nba_precompute.materialization import add_metadata_of_days, metadata_by_day, record_days, run_days
 from nba_precompute.storage import Publication
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
@@ -52,9 +52,13 @@ def train_points_model(home: Home, say: "Say") -> dg.MaterializeResult:
     """Train on all days that the home has, and write model and report where predictions take them from."""
     from nba_precompute.training import export, report, train
 
-    days = home.source().days_with_box_scores()
+    source = home.source()
+    days = source.days_with_box_scores()
+    if not days:
+        raise TrainingError(f"{source.name} has no box scores, so there is nothing to train on.")
     trained = train.train(export.export(home, days[0], days[-1]), say)
     report.write(trained, home.models)
+    report.put_in_use(trained.report, home.models)
     return dg.MaterializeResult(
         asset_key=POINTS_MODEL, metadata=metadata_of(trained), check_results=[beats_best_baseline(trained.report)]
     )
@@ -97,7 +101,9 @@ def beats_best_baseline(report: Mapping[str, Any]) -> dg.AssetCheckResult:
 
     passed = beats_best_baseline(report)
     advice = (
-        "" if passed else " Do not serve it: train on more days, or look at the report for the group or month that spoils it."
+        ""
+        if passed
+        else " It is not put in use. Train on more days, or look at the report for the group or month that spoils it."
     )
     return dg.AssetCheckResult(
         asset_key=POINTS_MODEL,
@@ -118,13 +124,17 @@ def model_in_use(home: Home, place: str = "") -> "PointsModel":
     """The model of a file, which may be on gs://; where none is named, the latest that was trained in the home."""
     from nba_precompute.training import model
 
-    if place:
-        return model.read(UPath(place))
-    if not has_model(home):
+    if not place and not has_model(home):
         raise TrainingError(
             f"There is no points model in {home.models}. `nba-precompute train` makes one; --model FILE names another."
         )
-    return model.read(home.models / json.loads((home.models / IN_USE).read_text())["model"])
+    found = model.read(UPath(place) if place else home.models / json.loads((home.models / IN_USE).read_text())["model"])
+    if SIMULATED_LEAGUE == found.made_from["source"] != home.source_name:
+        raise TrainingError(
+            f"The points model {found.version} was trained on invented games, and the games of this home are real. Train another: "
+            "`nba-precompute train`."
+        )
+    return found
 
 
 # -------------------------------------------------------------------------------------------------------- the predictions
@@ -215,7 +225,11 @@ def publish(home: Home, slates: Slates, frame: pd.DataFrame, run_id: str) -> pd.
 
 def materialize_predictions(context: dg.AssetExecutionContext, home: Home, place: str) -> Iterator[dg.MaterializeResult]:
     """Publish the predictions of the run's days; days that were served keep theirs. Fails naming the days without features."""
+    from nba_precompute.training.model import write
+
     model = model_in_use(home, place)
+    if place:
+        write(model, home.models)  # what it says is compared with the games later
     slates = slates_of(home, run_days(context), model, now_in_new_york())
     made = predicted(slates, model) if slates.days else POINTS_PREDICTIONS.no_rows()
     if slates.days:
@@ -258,8 +272,8 @@ DAYS_SHOWN = 30
 def served_check_specs() -> list[dg.AssetCheckSpec]:
     """The checks of what was served."""
     said = {
-        FEATURES_AS_SERVED: "What was served is what the model says of the features as they are now.",
-        BETTER_THAN_BASELINE: "On all days that the model had not seen, what it said errs less than the best baseline.",
+        FEATURES_AS_SERVED: f"What was served on the last {DAYS_SHOWN} days is what the model says of the features as they are now.",
+        BETTER_THAN_BASELINE: "On all days that the model had not seen, what was served errs less than the best baseline.",
     }
     return [dg.AssetCheckSpec(name, asset=SERVED_PREDICTIONS, description=words) for name, words in said.items()]
 
@@ -270,7 +284,9 @@ def compare_served(home: Home) -> dg.MaterializeResult:
 
     found = served.compare(home, lambda version: model.read(home.models / f"{version}{model.SUFFIX}"))
     by_day = served.by_day(found)
-    moved, errors = served.moved(found), served.errors(found)
+    in_time = found[found["is_before_tip_off"].astype(bool)]
+    latest = in_time["game_date"].drop_duplicates().nlargest(DAYS_SHOWN)
+    moved, errors = served.moved(in_time[in_time["game_date"].isin(latest)]), served.errors(in_time)
     return dg.MaterializeResult(
         asset_key=SERVED_PREDICTIONS,
         metadata={

@@ -6,9 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from datetime import UTC, date, datetime
 from functools import partial
+from types import SimpleNamespace
 
 import dagster as dg
 import pandas as pd
@@ -20,7 +20,7 @@ from nba_precompute.home import Home
 from nba_precompute.ingestion import LOCK, ingest
 from nba_precompute.instance import instance_of
 from nba_precompute.lineage import raw_hashes
-from nba_precompute.sources import RawDataError, layout, raw_folder
+from nba_precompute.sources import RawDataError, layout, raw_folder, stats_api
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.stats_answers import NotAsItShouldBe, ask_schedule, games_of, minutes_of
 from nba_precompute.sources.stats_api import ATTEMPTS, RESPONSES, Answer, StatsApi, StatsApiError
@@ -239,12 +239,20 @@ def test_a_refusal_that_would_be_the_same_the_next_time_is_asked_once(server, ap
     assert server.counts == {"scheduleleaguev2": 1}
 
 
-def test_requests_are_a_pause_apart(server, tmp_path):
-    times = []
-    server.league.changed = lambda endpoint, parameters, document: times.append(time.monotonic()) or document
-    ingest(tmp_path, StatsApi(server.url, pause_seconds=0.05), SEASON, OPENING, OPENING, MORNING_AFTER)
-    assert len(times) == 20  # the schedule, two box scores, a week of shots, sixteen players
-    assert (times[-1] - times[0]) / (len(times) - 1) > 0.045  # the pause is from sending to sending, this from receiving
+def test_requests_are_a_pause_apart(server, tmp_path, monkeypatch):
+    clock = {"seconds": 0.0}
+    sent = []
+
+    def answer_after_a_quarter_of_a_second(endpoint, parameters, document):
+        sent.append(clock["seconds"])
+        clock["seconds"] += 0.25
+        return document
+
+    server.league.changed = answer_after_a_quarter_of_a_second
+    sleep = lambda seconds: clock.update(seconds=clock["seconds"] + seconds)  # noqa: E731
+    monkeypatch.setattr(stats_api, "time", SimpleNamespace(monotonic=lambda: clock["seconds"], sleep=sleep))
+    ingest(tmp_path, StatsApi(server.url, pause_seconds=1), SEASON, OPENING, OPENING, MORNING_AFTER)
+    assert sent == list(range(20))  # the schedule, two box scores, a week of shots, sixteen players
 
 
 # --------------------------------------------------------------------------------------------------- nothing is half written
@@ -520,6 +528,96 @@ def test_a_correction_is_seen_and_a_settled_game_is_not_asked_for_again(league, 
     server.forget()
     assert ingest_all(tmp_path, api, today=date(2024, 11, 20)).games == 3
     assert server.counts == {"scheduleleaguev2": 1}
+
+
+LATER = datetime(2024, 11, 20, tzinfo=UTC)
+"""Past the corrections of the three games."""
+
+
+def test_a_settled_box_score_that_a_later_correction_contradicts_is_asked_for_once_more(league, server, api, tmp_path):
+    api.now = lambda: LATER
+    ingest_all(tmp_path, api, today=LATER.date())
+    league.box_scores.loc[league.box_scores["player_id"] == 100, ["pts", "ftm", "fta"]] += 1  # and so the score of the schedule
+    server.forget()
+    found = ingest_all(tmp_path, api, today=LATER.date())
+    assert (found.missing, found.corrected_days) == ([], [OPENING])
+    assert server.counts == {"scheduleleaguev2": 1, "boxscoretraditionalv3": 1}
+    assert stored(tmp_path, layout.BOX_SCORES).set_index("player_id")["pts"][100] == 6
+
+
+def test_a_settled_box_score_that_stays_contradicted_is_refused_after_one_question(league, server, api, tmp_path):
+    api.now = lambda: LATER
+    ingest_all(tmp_path, api, today=LATER.date())
+
+    def another_score(parameters, document):
+        document["leagueSchedule"]["gameDates"][1]["games"][0]["homeTeam"]["score"] = 31
+
+    changed(league, "scheduleleaguev2", another_score)
+    server.forget()
+    [refused] = ingest_all(tmp_path, api, today=LATER.date()).missing
+    assert "is refused: the players of BOS have 30 points, the schedule 31" in refused.why
+    assert server.counts == {"scheduleleaguev2": 1, "boxscoretraditionalv3": 1}
+    [refused] = ingest_all(tmp_path, None, today=LATER.date()).missing  # with the kept schedule too
+    assert "the schedule 31" in refused.why
+
+
+def test_a_week_of_which_a_chart_lacks_a_game_is_never_settled(league, server, api, tmp_path):
+    api.now = lambda: LATER
+    shots = league.shots
+    league.shots = shots[shots["game_id"] != FIRST]
+    assert ingest_all(tmp_path, api, today=LATER.date()).without_shots == [f"2024-10-22: game {FIRST}, NYK at BOS,"]
+    league.shots = shots
+    found = ingest_all(tmp_path, api, today=LATER.date())
+    assert (found.without_shots, found.corrected_days) == ([], [OPENING])
+    server.forget()
+    ingest_all(tmp_path, api, today=LATER.date())
+    assert server.counts == {"scheduleleaguev2": 1}
+
+
+def as_play_in(league, game_id):
+    """The league in which a game is one of the play-in, which has no shot chart; its id."""
+    play_in = f"{game_id[:2]}5{game_id[3:]}"
+    for frame in (league.schedule, league.box_scores):
+        of_game = frame["game_id"] == game_id
+        frame.loc[of_game, ["game_id", "season_type"]] = [play_in, "PlayIn"]
+    league.shots = league.shots[league.shots["game_id"] != game_id]
+    return play_in
+
+
+def test_play_in_games_without_shots_are_settled_all_the_same(league, server, api, tmp_path):
+    as_play_in(league, THIRD)
+    api.now = lambda: LATER
+    ingest_all(tmp_path, api, today=LATER.date())
+    server.forget()
+    assert ingest_all(tmp_path, api, today=LATER.date()).games == 3
+    assert server.counts == {"scheduleleaguev2": 1}
+
+
+def test_a_play_in_chart_that_the_api_refuses_is_none_and_is_told(league, server, api, said, tmp_path):
+    play_in = as_play_in(league, THIRD)
+    server.faults["shotchartdetail"] = [400]  # the first of the two that are asked for
+    found = ingest_all(tmp_path, api)
+    assert (found.games, found.is_complete) == (3, True)
+    assert found.without_shots == [f"2024-10-23: game {play_in}, IND at DET,"]
+    assert said == ["for the shots of 2024-10-21 to 2024-10-27 (PlayIn): refused; its games are taken to have no shot chart"]
+    assert set(stored(tmp_path, layout.SHOTS)["game_id"]) == {FIRST, SECOND}
+    assert ingest_all(tmp_path, None).without_shots == found.without_shots
+
+
+@pytest.mark.parametrize("faults", [[None, 400], [403]], ids=["regular season", "turned away"])
+def test_any_other_refused_chart_ends_the_run(faults, league, server, api, tmp_path):
+    as_play_in(league, THIRD)
+    server.faults["shotchartdetail"] = faults
+    with pytest.raises(StatsApiError, match=r"for the shots of .* status 40[03]"):
+        ingest_all(tmp_path, api)
+    assert tables(tmp_path) == {}
+
+
+def test_a_shot_that_is_listed_twice_is_refused_by_its_game_and_event(league, api, tmp_path):
+    league.shots = pd.concat([league.shots, league.shots.iloc[[1]].assign(made=False)])
+    with pytest.raises(StatsApiError, match=rf"for the shots of 2024-10-21 .* with event 8 of game {FIRST} twice"):
+        ingest_all(tmp_path, api, play_by_play=True)
+    assert tables(tmp_path) == {}
 
 
 def test_a_correction_changes_the_content_hash_of_its_day_alone(league, api, tmp_path):

@@ -146,7 +146,7 @@ def test_the_check_passes_a_model_that_beats_the_best_baseline_and_fails_one_tha
     worse = predictions.beats_best_baseline(report_with(mae=5.05, best=5.0))
     assert not worse.passed
     assert "1.00 % worse" in worse.description
-    assert "Do not serve it" in worse.description
+    assert "It is not put in use" in worse.description
     assert not predictions.beats_best_baseline(report_with(mae=5.0, best=5.0)).passed
 
 
@@ -243,8 +243,26 @@ def test_model_and_report_can_be_written_to_an_object_store_and_read_there(train
     folder = UPath("memory://models")
     written = report.write(trained, folder)
     assert {file.name for file in folder.iterdir()} == {file.name for file in written}
+    assert report.put_in_use(trained.report, folder)
     assert json.loads((folder / IN_USE).read_text())["model"] == trained.model.file_name
     assert model.read(folder / trained.model.file_name).version == trained.model.version
+
+
+def test_a_model_that_is_worse_than_the_best_baseline_is_written_and_leaves_the_one_before_it_in_use(trained, tmp_path):
+    groups = [{**row, "mae": row["mae"] + 9 * (row["predictor"] == "model")} for row in trained.report["groups"]]
+    worse, folder = {**trained.report, "groups": groups, "model": "worse.points_model.zip"}, UPath(tmp_path)
+    assert not report.put_in_use(worse, folder)
+    assert not (folder / IN_USE).exists()
+    assert report.put_in_use(trained.report, folder)
+    assert not report.put_in_use(worse, folder)
+    assert json.loads((folder / IN_USE).read_text())["model"] == trained.model.file_name
+
+
+def test_a_starter_who_is_not_known_counts_as_none():
+    rows = pd.DataFrame([row(10), row(20, starter=True), row(30, starter=pd.NA)])
+    table = evaluation.by_group(rows, evaluation.predictions(rows, pd.Series([13.0, 16.0, 20.0])))
+    of_model = table[table["predictor"] == "model"].set_index("group")["rows"]
+    assert (of_model["all who played"], of_model["starters"]) == (3, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Predictions of a slate: before the games, from features alone, kept once served; and what they turned out to be worth."""
 
+import dataclasses
 import json
+import re
 import shutil
 from datetime import datetime
 
@@ -13,7 +15,7 @@ from upath import UPath
 from nba_precompute.coverage import GAP
 from nba_precompute.definitions import build_definitions, home_of_environment
 from nba_precompute.game_days import NEW_YORK
-from nba_precompute.home import Home
+from nba_precompute.home import SIMULATED_LEAGUE, Home
 from nba_precompute.instance import instance_of
 from nba_precompute.next_phase import PREDICT
 from nba_precompute.predictions import (
@@ -31,7 +33,7 @@ from nba_precompute.storage import Publication
 from nba_precompute.tables.ml_feature_store_v2 import FEATURES, ML_FEATURE_STORE_V2
 from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY
 from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS
-from nba_precompute.training import TrainingError, report, served
+from nba_precompute.training import TrainingError, model, report, served
 from nba_precompute.training import train as training
 from nba_precompute.training.export import export
 from nba_precompute_tests.processes import command_line
@@ -48,7 +50,9 @@ def trained_home(home_of_weeks, tmp_path_factory):
         pytest.MonkeyPatch.context() as patched
     ):  # each day that is proven costs a second or two, and `test_export` proves more
         patched.setattr("nba_precompute.training.point_in_time.DAYS_SAMPLED", 1)
-        report.write(training.train(export(copy, START, END)), copy.models)
+        trained = training.train(export(copy, START, END))
+        report.write(trained, copy.models)
+        assert report.put_in_use(trained.report, copy.models)
     return copy
 
 
@@ -232,6 +236,25 @@ def test_the_command_predicts_a_day_and_prints_the_highest(home):
     assert "has no game to be predicted" in off.err
 
 
+def test_a_model_of_invented_games_predicts_no_real_ones(home):
+    """The home's games are in a folder, so they are taken for real ones."""
+    found = model_in_use(home)
+    invented = dataclasses.replace(found, made_from={**found.made_from, "source": SIMULATED_LEAGUE})
+    file = model.write(invented, home.models)
+    with pytest.raises(TrainingError, match="was trained on invented games, and the games of this home are real"):
+        model_in_use(home, str(file))
+
+
+def test_what_a_model_from_elsewhere_said_is_compared_with_the_games_too(home, tmp_path):
+    used = model_in_use(home)
+    file = model.write(used, UPath(tmp_path / "elsewhere"))
+    shutil.rmtree(home.models)
+    with instance_of(home) as instance:
+        assert predict_day(build_definitions(home), home, instance, DAY, str(file), {}) == []
+    table = compare_served(home).metadata["latest_days"].value
+    assert re.search(rf"\| {DAY} \| False \| \d+ \| \d+ \| ([\d.]+) \| \1 \| ", table)  # as served and as refreshed
+
+
 # --------------------------------------------------------------------------------------------------------- after the games
 
 
@@ -274,6 +297,23 @@ def test_a_player_who_is_not_on_the_slate_any_more_is_told_of(home):
     assert not changed.passed
     assert "not on the slate any more" in changed.description
     assert changed.metadata["gone_from_slate"].value == 1
+
+
+def test_predictions_whose_model_is_gone_are_shown_and_not_judged(home):
+    serve(home, [DAY], morning(DAY))
+    shutil.rmtree(home.models)
+    made = compare_served(home)
+    assert made.check_results[0].passed
+    assert made.check_results[0].metadata["predictions"].value == 0
+    assert f"| {DAY} | True | " in made.metadata["latest_days"].value
+
+
+def test_what_was_made_after_the_tip_off_is_shown_and_not_judged(home):
+    serve(home, [DAY], night(DAY))
+    spoil(home, DAY, lambda rows: rows.iloc[1:])
+    made = compare_served(home)
+    assert made.check_results[0].passed
+    assert f"| {DAY} | False | " in made.metadata["latest_days"].value
 
 
 def played(rows, *, said, average):

@@ -19,7 +19,10 @@ from nba_precompute.sources.trust import TYPES_OF_LEAGUE_GAMES
 SEASON_TYPES = {"2": "Regular Season", "4": "Playoffs", "5": "PlayIn", "6": "NBA Cup Final"}
 """The third digit of a game's id, and what the layout calls its type."""
 
-SHOT_CHART_TYPES = {"2": "Regular Season", "4": "Playoffs", "5": "PlayIn"}
+PLAY_IN = "PlayIn"
+"""The type whose games may have no shot chart: none of 2023 to 2025 has one."""
+
+SHOT_CHART_TYPES = {"2": "Regular Season", "4": "Playoffs", "5": PLAY_IN}
 """By the same digit, the season type under which the API lists shots. Cup finals count in no statistics and have none."""
 
 LONGEST_ANSWER_ROWS = 102_400
@@ -269,6 +272,13 @@ def shots_of(answer: Answer, games: pd.DataFrame) -> pd.DataFrame:
             "Ask for fewer days: shorten stats_answers.WEEK."
         )
     attempts = attempts[attempts["GAME_ID"].isin(games["game_id"])].reset_index(drop=True)
+    twice = attempts[attempts.duplicated(["GAME_ID", "GAME_EVENT_ID"])]
+    if len(twice):
+        game, event = twice.iloc[0][["GAME_ID", "GAME_EVENT_ID"]]
+        raise StatsApiError(
+            f"The NBA's statistics API answered {answer.question.about} with event {event} of game {game} twice. Try later; "
+            "nothing was written."
+        )
     unknown = attempts.loc[~attempts["SHOT_TYPE"].isin(IS_THREE), "SHOT_TYPE"]
     if len(unknown):
         raise StatsApiError(

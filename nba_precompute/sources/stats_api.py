@@ -29,6 +29,9 @@ ATTEMPTS = 6
 BACK_OFF_SECONDS = 2.0
 """The wait after the first failed attempt; it doubles with each, so that six attempts span a minute."""
 
+REFUSED = 400
+"""The status of a question that the API does not take: a parameter that it does not know."""
+
 LONGEST_WAIT_SECONDS = 300.0
 """What an answer's Retry-After may ask for; who asks for more is told to the person, who can come back later."""
 
@@ -46,6 +49,10 @@ NOT_THERE = (
 
 class StatsApiError(RawDataError):
     """The API did not answer, or not in the shape that is known; the message names the question and what to do."""
+
+
+class NoSuchAnswer(StatsApiError):
+    """The API refuses the question itself, or none is kept of it and nobody may ask."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +157,8 @@ class StatsApi:
             advice = f"It wants to be left alone for {seconds:.0f} s: try later"
         else:
             return _Wait(seconds, why)
-        raise StatsApiError(
+        kind = NoSuchAnswer if status == REFUSED else StatsApiError
+        raise kind(
             f"The NBA's statistics API did not answer {question.about}, attempt {attempt} of {ATTEMPTS}: {why}. {advice}, then run the "
             "same command again: it goes on where it stopped."
         ) from error

@@ -28,7 +28,7 @@ EVERYBODY, REGULARS, STARTERS, WITH_LINE = "all who played", "15 minutes or more
 GROUPS: Mapping[str, Callable[[pd.DataFrame], pd.Series]] = {
     EVERYBODY: lambda rows: pd.Series(True, rows.index),
     REGULARS: lambda rows: rows["minutes_played"] >= REGULAR_MINUTES,
-    STARTERS: lambda rows: rows["starter"].astype(bool),
+    STARTERS: lambda rows: rows["starter"].astype("boolean").fillna(False).astype(bool),  # of some games it is not known
     WITH_LINE: lambda rows: rows["vegas_points_line"].notna(),
 }
 

@@ -70,6 +70,7 @@ def export(home: Home, start: date, end: date, features: str = FEATURE_VERSION, 
             "Nothing was exported, the rows hold something else than games before their day:\n" + "\n".join(proven.violations)
         )
     manifest = {
+        "source": home.source_name,
         "features_version": features,
         "features": names,
         "label": LABEL,

@@ -14,7 +14,7 @@ from nba_precompute.training import IN_USE
 from nba_precompute.training import model as points_model
 from nba_precompute.training.evaluation import EVERYBODY, MODEL, best_baseline
 from nba_precompute.training.model import SUFFIX
-from nba_precompute.training.train import Trained, headline
+from nba_precompute.training.train import Trained, beats_best_baseline, headline
 
 MARKDOWN = """# Points model {{ version }}
 
@@ -110,13 +110,12 @@ def plots(report: Mapping[str, Any]) -> bytes:
 
 
 def write(trained: Trained, folder: UPath) -> list[UPath]:
-    """Write model, report and picture into a folder, and name the model as the one in use last; returns the files."""
+    """Write model, report and picture into a folder; returns the files."""
     report, stem = trained.report, trained.model.file_name.removesuffix(SUFFIX)
     contents = {
         folder / f"{stem}.json": json.dumps(report, indent=2).encode(),
         folder / f"{stem}.md": as_markdown(report, picture_of(report["model"])).encode(),
         folder / picture_of(trained.model.file_name): plots(report),
-        folder / IN_USE: json.dumps(report, indent=2).encode(),
     }
     written = [points_model.write(trained.model, folder)]
     for target, content in contents.items():
@@ -124,6 +123,18 @@ def write(trained: Trained, folder: UPath) -> list[UPath]:
             file.write_bytes(content)
         written.append(target)
     return written
+
+
+def put_in_use(report: Mapping[str, Any], folder: UPath) -> bool:
+    """Name the model as the one that predictions are made with, if it beats the best baseline; whether it does.
+
+    Else the one before it stays in use, where there is one.
+    """
+    if not beats_best_baseline(report):
+        return False
+    with written_whole(folder / IN_USE) as file:
+        file.write_bytes(json.dumps(report, indent=2).encode())
+    return True
 
 
 def picture_of(model_file: str) -> str:

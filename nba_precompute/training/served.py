@@ -15,11 +15,15 @@ from nba_precompute.home import Home
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
 from nba_precompute.tables.player_game_summary import PLAYER_GAME_SUMMARY
 from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS
+from nba_precompute.training import TrainingError
 from nba_precompute.training.evaluation import BASELINES
 from nba_precompute.training.export import LABEL
 
 if TYPE_CHECKING:
     from nba_precompute.training.model import PointsModel
+
+MODEL_GONE = "its model is not there any more"
+"""In place of the names of features, of a prediction that cannot be compared with what its model would say today."""
 
 MOVED_POINTS = 0.5
 """From here on a prediction that comes out otherwise today is told of: a tenth of the usual error."""
@@ -44,7 +48,7 @@ def compare(home: Home, model_of: Callable[[str], "PointsModel"]) -> pd.DataFram
     """A row a prediction: keys, is_before_tip_off, predicted_points, refreshed_points (NULL where he is not on the slate any more),
     changed (names of features), points (NULL where he did not play), and the baselines.
 
-    `model_of` gives the model of a version.
+    `model_of` gives the model of a version, or raises TrainingError: then refreshed_points are NULL, and changed says why.
     """
     said = home.warehouse.read(POINTS_PREDICTIONS)
     said = said[said["is_unseen_day"].astype(bool)]
@@ -61,7 +65,11 @@ def compare(home: Home, model_of: Callable[[str], "PointsModel"]) -> pd.DataFram
     refreshed = pd.Series(np.nan, said.index)
     changed = pd.Series("", said.index)
     for version, rows in said.groupby("model_version"):
-        model = model_of(str(version))
+        try:
+            model = model_of(str(version))
+        except TrainingError:
+            changed[rows.index] = MODEL_GONE
+            continue
         features = now.loc[rows.index, list(model.features)]
         on_slate = now.loc[rows.index, "game_id"].notna()
         refreshed[rows.index[on_slate]] = model.score(features[on_slate])
@@ -87,7 +95,8 @@ def names_of_changes(used: pd.DataFrame, now: pd.DataFrame) -> pd.Series:
 
 
 def moved(found: pd.DataFrame) -> Judged:
-    """Whether what was said is what would be said today."""
+    """Whether what was said is what would be said today, of those whose model is still there."""
+    found = found[found["changed"] != MODEL_GONE]
     gone = found["refreshed_points"].isna()
     by = (found["refreshed_points"] - found["predicted_points"]).abs()
     far = found[(by >= MOVED_POINTS) | gone]

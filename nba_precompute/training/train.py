@@ -88,6 +88,7 @@ def train(training_set: TrainingSet, say: Say = lambda _: None) -> Trained:
     rounds = points_model.rounds_needed(parts[TRAIN], parts[VALIDATION], features, say)
     before = pd.concat([parts[TRAIN], parts[VALIDATION]])
     made_from = {
+        "source": manifest["source"],
         "features_version": manifest["features_version"],
         "first_day": str(before["game_date"].min().date()),
         "last_day": str(before["game_date"].max().date()),
