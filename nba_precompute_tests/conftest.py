@@ -1,5 +1,6 @@
 """Builders of tiny games with basketball defaults, and where the development data is."""
 
+import os
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,14 @@ from nba_precompute.game_days import SEASONS
 from nba_precompute.home import Home
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.simulated import write_simulated_league
+
+# a shell that was set up for a real warehouse must not lend it to tests; those of `bigquery_live` ask for project and location alone
+for name in [*os.environ]:
+    if name.startswith("NBA_PRECOMPUTE_") and name not in (
+        "NBA_PRECOMPUTE_BIGQUERY_PROJECT",
+        "NBA_PRECOMPUTE_BIGQUERY_LOCATION",
+    ):
+        del os.environ[name]
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason=f"the development data is not at {REAL_DATA}")
