@@ -263,13 +263,14 @@ def _change(before: Season | None, after: Season) -> str:
     days = f"{after.name}: {len(after.game_days)} game days, {after.first_game} to {after.last_game}"
     if before is None:
         return f"{days} (new)"
-    added, removed = set(after.game_days) - set(before.game_days), set(before.game_days) - set(after.game_days)
-    if not added and not removed:
-        return f"{days} (as before)"
-    changes = [
-        f"{word} {', '.join(map(str, sorted(moved)))}" for word, moved in (("added", added), ("removed", removed)) if moved
-    ]
-    return f"{days} ({'; '.join(changes)})"
+    moves = {
+        "added": set(after.game_days) - set(before.game_days),
+        "removed": set(before.game_days) - set(after.game_days),
+        "now after the bootstrap": set(before.bootstrap_days) & set(after.eligible_days),
+        "now in the bootstrap, so out of the cascade": set(before.eligible_days) & set(after.bootstrap_days),
+    }
+    changes = [f"{what} {', '.join(map(str, sorted(moved)))}" for what, moved in moves.items() if moved]
+    return f"{days} ({'; '.join(changes) or 'as before'})"
 
 
 def write_seasons(seasons: Sequence[Season], path: Path) -> None:

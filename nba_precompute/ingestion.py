@@ -27,7 +27,7 @@ from nba_precompute.game_days import (
 )
 from nba_precompute.home import Home
 from nba_precompute.sources import RawDataError, injury_report, layout, raw_folder, stats_answers
-from nba_precompute.sources.injury_report import InjuryReport
+from nba_precompute.sources.injury_report import REPORTS, InjuryReport
 from nba_precompute.sources.layout import RawFile
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.stats_answers import PLAY_IN, SHOT_CHART_TYPES, WEEK, NotAsItShouldBe
@@ -233,7 +233,9 @@ class IngestedInjuries:
 def ingest_injuries(folder: Path, file: Path, today: date) -> IngestedInjuries:
     """Put an injury report in the place of the folder's news of the days that it covers, and say that they are covered.
 
-    Raises RawDataError where the file cannot be used, or where days between it and the folder's news would be covered by neither.
+    The news of later reports is made again: what they say of a player who was out depends on it. Who a name is was decided when its
+    report came. Raises RawDataError where the file cannot be used, or where days between it and the folder's news would be covered by
+    neither.
     """
     report = injury_report.read_report(file)
     if report.covered_to > today:
@@ -242,40 +244,37 @@ def ingest_injuries(folder: Path, file: Path, today: date) -> IngestedInjuries:
         )
     with _alone(folder):
         source = ParquetFolder(folder, str(folder))
-        cover = source.injuries_cover()
-        covered_from, covered_to = _joined(cover, report, file, folder)
-        news, box_scores = source.injuries(), raw_folder.read_all(folder, layout.BOX_SCORES)
-        before = news[news["date"] < pd.Timestamp(report.covered_from)]
-        added = injury_report.news_of(report, box_scores, _out_after(before, box_scores))
+        covered_from, covered_to = _joined(_covered_days(source, folder), report, file, folder)
+        box_scores = raw_folder.read_all(folder, layout.BOX_SCORES)
+        identified = report.rows.assign(player_id=injury_report.identify(report.rows, box_scores))
+        # the reports first: where the run ends between the two files, the next report's news is made from them
+        raw_folder.replace(folder, REPORTS, "report_date", report.days, identified)
+        reports = raw_folder.read_all(folder, REPORTS)
+        news, reported = source.injuries(), reports["report_date"].unique()
+        others = news[~news["date"].isin(reported)]
+        made = injury_report.news_of(reports, others, box_scores)
         covered = {"covered_from": str(covered_from), "covered_to": str(covered_to)}
-        days = list(pd.date_range(report.covered_from, report.covered_to).date)
-        raw_folder.replace(folder, layout.INJURIES, "date", days, added, covered)
+        raw_folder.replace(folder, layout.INJURIES, "date", [day.date() for day in reported], made, covered)
+    added = made[made["date"].isin(pd.to_datetime(report.days))]
     unknown = sorted(set(added.loc[added["player_id"].isna(), "player_name"]))
     return IngestedInjuries(len(added), unknown, covered_from, covered_to)
 
 
-def _joined(cover: tuple[date, date] | None, report: InjuryReport, file: Path, folder: Path) -> tuple[date, date]:
-    if cover is None:
-        return report.covered_from, report.covered_to
-    one_day = timedelta(days=1)
-    if report.covered_from > cover[1] + one_day or report.covered_to < cover[0] - one_day:
+def _covered_days(source: ParquetFolder, folder: Path) -> set[date]:
+    """The days of which the folder has all news, or reports that it is made from."""
+    reported = {day.date() for day in raw_folder.read_all(folder, REPORTS)["report_date"].unique()}
+    cover = source.injuries_cover()
+    return reported if cover is None else reported | {day.date() for day in pd.date_range(*cover)}
+
+
+def _joined(covered: set[date], report: InjuryReport, file: Path, folder: Path) -> tuple[date, date]:
+    together = sorted(covered | set(report.days))
+    if (together[-1] - together[0]).days + 1 > len(together):
         raise RawDataError(
-            f"{file} covers {report.covered_from} to {report.covered_to}, and {folder} covers {cover[0]} to {cover[1]}: the days "
-            "between are covered by neither. Ingest their reports first."
+            f"{file} covers {report.covered_from} to {report.covered_to}, and {folder} covers {min(covered)} to {max(covered)}: the "
+            "days between are covered by neither. Ingest their reports first."
         )
-    return min(cover[0], report.covered_from), max(cover[1], report.covered_to)
-
-
-def _out_after(news: pd.DataFrame, box_scores: pd.DataFrame) -> dict[int, str]:
-    """The players who are out by their last news, with the teams for which they played last."""
-    last = news.dropna(subset="player_id").drop_duplicates("player_id", keep="last")
-    out = set(last.loc[last["status"] == injury_report.OUT, "player_id"])
-    teams = (
-        box_scores.sort_values("game_date", kind="stable")
-        .drop_duplicates("player_id", keep="last")
-        .set_index("player_id")["team"]
-    )
-    return {int(player): teams[player] for player in sorted(out & set(teams.index))}
+    return together[0], together[-1]
 
 
 def published_games(answers: Answers, season: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from nba_precompute.home import Home
 from nba_precompute.sources.parquet_folder import ParquetFolder
 from nba_precompute.sources.simulated import write_simulated_league
 
-# a shell that is set up for a real warehouse must not lend it to tests; `bigquery_live` asks for its project and location alone
+# a shell that was set up for a real warehouse must not lend it to tests; those of `bigquery_live` ask for project and location alone
 for name in [*os.environ]:
     if name.startswith("NBA_PRECOMPUTE_") and name not in (
         "NBA_PRECOMPUTE_BIGQUERY_PROJECT",

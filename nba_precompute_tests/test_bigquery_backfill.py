@@ -115,7 +115,7 @@ def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_w
             parameters = {one["name"]: parameter_type(one["parameterType"]) for one in asked}
             statements |= {sql: parameters for sql in request.sql.rstrip(";").split(";\n") if sql}
     begun = {sql.split()[0] for sql in statements}
-    assert begun == {"SELECT", "CREATE", "ALTER", "DELETE", "INSERT", "BEGIN", "COMMIT", "ASSERT"}
+    assert begun == {"SELECT", "CREATE", "DELETE", "INSERT", "BEGIN", "COMMIT", "ASSERT"}
     for table in TABLES:
         assert sum(f".{table.qualified_name}`" in sql for sql in statements) >= 3  # made, emptied, filled
 
@@ -129,6 +129,23 @@ def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_w
         ("MERGE", {}),
     ]
     assert [sql for sql, _ in googlesql.errors(catalog, wrong)] == [sql for sql, _ in wrong]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"NBA_PRECOMPUTE_WAREHOUSE": "bigquer"}, "NBA_PRECOMPUTE_WAREHOUSE is 'bigquer': it may be duckdb"),
+        (
+            {"NBA_PRECOMPUTE_WAREHOUSE": "bigquery"},
+            "NBA_PRECOMPUTE_WAREHOUSE is bigquery: name the project in NBA_PRECOMPUTE_BIGQUERY_PROJECT",
+        ),
+    ],
+    ids=["another name", "no project"],
+)
+def test_a_warehouse_that_cannot_be_is_said_in_a_sentence(tmp_path, named, said):
+    met = command_line(tmp_path / "home", "status", environment=named)
+    assert met.exit_code == 2
+    assert f"Could not run: {said}" in " ".join(met.err.split())
 
 
 @pytest.mark.bigquery_live

@@ -57,7 +57,7 @@ def recorded(instance):
 def test_a_home_that_nobody_ingested_for_has_no_such_asset_and_no_such_schedule(tmp_path):
     definitions = build_definitions(Home(tmp_path / "home"))
     assert INGESTED not in definitions.resolve_asset_graph().get_all_asset_keys()
-    assert [schedule.name for schedule in definitions.schedules] == ["daily_run"]
+    assert [schedule.name for schedule in definitions.schedules] == ["daily_run", "daily_coverage"]
 
 
 def test_ingested_games_stand_before_the_raw_inputs_that_they_fill(home, api):
@@ -66,7 +66,7 @@ def test_ingested_games_stand_before_the_raw_inputs_that_they_fill(home, api):
     graph = definitions.resolve_asset_graph()
     filled = {name for name in RAW_FILES if INGESTED in graph.get(dg.AssetKey(name)).parent_keys}
     assert filled == {"raw_box_scores", "raw_shots", "raw_schedule", "raw_players"}
-    assert [schedule.name for schedule in definitions.schedules] == ["daily_run", "daily_ingestion"]
+    assert [schedule.name for schedule in definitions.schedules] == ["daily_run", "daily_coverage", "daily_ingestion"]
 
 
 def test_what_the_command_line_ingested_is_recorded(home):

@@ -1,5 +1,6 @@
 """The league's injury report as CSV: what becomes news, who is who, and which days are captured."""
 
+import shutil
 from datetime import date
 
 import pandas as pd
@@ -139,10 +140,76 @@ def test_the_next_report_is_added_and_one_of_the_same_days_takes_the_place_of_th
     ingest_injuries(folder, report(tmp_path, "1 LAL Doncic, Luka|Available|Knee"))
     assert [item[:3] for item in news(folder)] == [
         (1, 1629029, "returned"),
-        (4, 1629029, "returned"),
-        (4, None, "out"),
+        (4, None, "out"),  # and nobody returns who was not out
     ]
     assert ParquetFolder(folder, "raw").injuries_cover() == (date(2026, 1, 1), date(2026, 1, 5))
+
+
+def test_reports_that_come_in_another_order_make_the_same_news(folder, tmp_path):
+    files = [
+        (("1 LAL Doncic, Luka|Out|Knee", "2 DEN Jokic, Nikola|Out|Ankle"), ("2026-01-01", "2026-01-02")),
+        (("3 LAL James, LeBron|Out|Foot",), ("2026-01-03", "2026-01-03")),
+        (("4 DEN Murray, Jamal|Questionable|Hip", "5 LAL Doncic, Luka|Out|Knee"), ("2026-01-04", "2026-01-05")),
+    ]
+    expected = [
+        (1, 1629029, "out", "Out: Knee"),
+        (2, 203999, "out", "Out: Ankle"),
+        (3, 1629029, "returned", "no longer in his team's report"),
+        (3, None, "out", "Out: Foot"),
+        (4, 203999, "returned", "no longer in his team's report"),
+        (4, None, "returned", "Questionable: Hip"),
+        (5, 1629029, "out", "Out: Knee"),
+    ]
+    for number, order in enumerate([(0, 1, 2), (2, 1, 0), (1, 2, 0)]):
+        again = tmp_path / str(number)
+        shutil.copytree(folder, again)
+        for lines, covered in (files[each] for each in order):
+            found = ingest_injuries(again, report(tmp_path, *lines, covered=covered))
+        assert news(again) == expected
+        assert (found.covered_from, found.covered_to) == (date(2026, 1, 1), date(2026, 1, 5))
+
+
+def test_news_of_another_feed_counts_and_stays(folder, tmp_path):
+    feed = pd.DataFrame({"date": [date(2025, 12, 31)] * 2, "player_id": [1629029, 5], "status": "out", "note": "by the feed"})
+    raw_folder.write(folder, layout.INJURIES, feed)
+    ingest_injuries(folder, report(tmp_path, "2 LAL James, LeBron|Out|Foot"))
+    assert news(folder) == [
+        (31, 1629029, "out", "by the feed"),
+        (31, 5, "out", "by the feed"),  # he has no team, so no team's report can leave him out
+        (2, 1629029, "returned", "no longer in his team's report"),
+        (2, None, "out", "Out: Foot"),
+    ]
+
+
+def test_who_is_traded_later_stays_who_he_was(folder, tmp_path):
+    raw_folder.write(
+        folder,
+        layout.INJURIES,
+        pd.DataFrame({"date": [date(2025, 12, 31)], "player_id": [1629029], "status": "out", "note": "by the feed"}),
+    )
+    ingest_injuries(folder, report(tmp_path, "1 OKC Williams, Jaylin|Out|Rest", "2 LAL ||"))
+    before = news(folder)
+    assert before[1:] == [(1, 2, "out", "Out: Rest"), (2, 1629029, "returned", "no longer in his team's report")]
+    names = {2: "Jaylin Williams", 1629029: "Luka Dončić"}
+    traded = [box_row(id_, "MIA", player_name=name, game_date=pd.Timestamp("2026-01-04")) for id_, name in names.items()]
+    box_scores = raw_folder.read_all(folder, layout.BOX_SCORES)
+    raw_folder.write(folder, layout.BOX_SCORES, pd.concat([box_scores, pd.DataFrame(traded)]))
+    ingest_injuries(folder, report(tmp_path, "4 DEN ||", covered=("2026-01-04", "2026-01-05")))
+    assert news(folder) == before
+
+
+def test_a_team_that_reports_nobody_has_its_players_back_and_one_that_has_not_reported_does_not(folder, tmp_path):
+    ingest_injuries(
+        folder,
+        report(
+            tmp_path,
+            "1 LAL Doncic, Luka|Out|Knee",
+            "1 DEN Jokic, Nikola|Out|Ankle",
+            "2 LAL ||",
+            "2 DEN ||NOT YET SUBMITTED",
+        ),
+    )
+    assert news(folder)[2:] == [(2, 1629029, "returned", "no longer in his team's report")]
 
 
 def test_days_on_which_nobody_is_reported_are_captured_too(folder, tmp_path):
@@ -171,6 +238,7 @@ def test_a_report_cannot_cover_days_to_come(folder, tmp_path):
     ("lines", "changes", "words"),
     [
         (["1 LAL Doncic, Luka|Maybe|Knee"], {}, "line 2: current_status is 'Maybe', none of out, doubtful, questionable"),
+        (["1 XYZ ||"], {}, "line 2: team is 'XYZ', none of the league's"),
         (["1 XYZ Doncic, Luka|Out|Knee"], {}, "line 2: team is 'XYZ', none of the league's"),
         (["1 LAL Doncic, Luka|Out|Knee", "9 LAL Doncic, Luka|Out|Knee"], {}, "line 3: report_date 2026-01-09 lies outside 2026"),
         (["1 LAL Doncic, Luka|Out|Knee"], {"covered": ("2026-01-03", "2026-01-01")}, "covers 2026-01-03 to 2026-01-01"),
@@ -178,7 +246,7 @@ def test_a_report_cannot_cover_days_to_come(folder, tmp_path):
         (["1 LAL Doncic, Luka|Out|Knee"], {"header": HEADER.replace("covered_to", "until")}, "column covered_to is missing"),
         ([], {}, "column covered_from holds 0 different values"),
     ],
-    ids=["status", "team", "day", "order", "no cover", "no column", "empty"],
+    ids=["status", "team of nobody", "team", "day", "order", "no cover", "no column", "empty"],
 )  # fmt: skip
 def test_a_report_that_cannot_be_used_is_refused_with_its_line_and_nothing_is_written(lines, changes, words, folder, tmp_path):
     with pytest.raises(RawDataError, match=words):

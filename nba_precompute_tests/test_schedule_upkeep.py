@@ -74,13 +74,19 @@ def test_a_postponed_game_takes_its_day_away_and_an_added_one_brings_its_own(cal
     assert "0022600002" not in set(pd.read_parquet(tmp_path / "schedule.parquet")["game_id"])
 
 
-def test_an_earlier_opening_moves_the_bootstrap_days_with_it(calendar_file, tmp_path):
+def test_another_opening_moves_the_bootstrap_days_with_it_and_says_so(calendar_file, tmp_path):
     games = [("0022600001", "2026-10-20"), ("0022600002", "2026-11-01"), ("0022600003", "2026-11-03")]
     published(coming_season(*games), tmp_path, calendar_file).write(calendar_file)
     # from the 20th on, the 14th day is 2 November; from the 22nd on, it is the 4th
     later = published(coming_season(("0022600001", "2026-10-22"), *games[1:]), tmp_path, calendar_file)
     assert later.change.removed_game_days == [date(2026, 10, 20)]
     assert later.change.removed_eligible_days == [date(2026, 11, 3)]
+    assert later.change.said.endswith(
+        "(added 2026-10-22; removed 2026-10-20; now in the bootstrap, so out of the cascade 2026-11-03)"
+    )
+    later.write(calendar_file)
+    earlier = published(coming_season(*games), tmp_path, calendar_file)
+    assert earlier.change.said.endswith("(added 2026-10-20; removed 2026-10-22; now after the bootstrap 2026-11-03)")
 
 
 def test_a_schedule_that_does_not_fit_between_the_seasons_is_refused(calendar_file, tmp_path):

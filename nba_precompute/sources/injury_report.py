@@ -2,20 +2,20 @@
 
 The report's own columns, in any case, with spaces or underscores: `Report Date` (the day it was published), `Team`, `Player Name`
 ("Last, First" or "First Last"), `Current Status`, `Reason`; beside them `covered_from` and `covered_to`, the first and last day
-whose reports are all in the file, the same in every row. Other columns are left aside. A row without a player says only what the
-file covers.
+whose reports are all in the file, the same in every row. Other columns are left aside. A row with a team and no player says that
+the team reports nobody, unless it is "NOT YET SUBMITTED"; one with neither says only what the file covers.
 """
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
 
 from nba_precompute.sources import RawDataError, layout
+from nba_precompute.sources.layout import RawFile
 
 OUT, RETURNED = layout.NEWS
 
@@ -30,6 +30,24 @@ NEWS_OF_STATUS = {
     "available": (RETURNED, ""),
 }
 """The league's words. Doubtful is a one-in-four chance to play, questionable an even one, so only the first counts as absent."""
+
+NOT_YET_SUBMITTED = re.compile(r"not\s+yet\s+submitted", re.IGNORECASE)
+"""What the league writes beside a team that has not reported yet, which says nothing of its players."""
+
+REPORTS = RawFile(
+    "injury_reports.parquet",
+    {
+        "report_date": layout.DATE,
+        **dict.fromkeys(("team", "player_name", "status", "reason"), layout.WORDS),
+        "player_id": layout.WHOLE,
+    },
+    filled=("report_date",),
+    day="report_date",
+)
+"""The reports that news was made from, kept beside it: news of a day follows from those of all days before.
+
+A row without a player is a team that reports nobody, one without a team a day that is covered.
+"""
 
 COLUMNS = ("report_date", "team", "player_name", "current_status", "reason", "covered_from", "covered_to")
 
@@ -70,11 +88,16 @@ TEAM_NAMES = {
 
 @dataclass(frozen=True)
 class InjuryReport:
-    """The rows of a file, by day of publication: report_date, team (three letters), player_name, status, reason."""
+    """The rows of a file in the columns of REPORTS without `player_id`, team in three letters, and the days that it covers."""
 
     rows: pd.DataFrame
     covered_from: date
     covered_to: date
+
+    @property
+    def days(self) -> list[date]:
+        """Every day that the file covers."""
+        return [self.covered_from + timedelta(days=number) for number in range((self.covered_to - self.covered_from).days + 1)]
 
 
 def read_report(file: Path) -> InjuryReport:
@@ -94,7 +117,7 @@ def read_report(file: Path) -> InjuryReport:
     covered_from, covered_to = (_one_day(file, rows, column) for column in ("covered_from", "covered_to"))
     if covered_from > covered_to:
         raise RawDataError(f"{file}: it covers {covered_from} to {covered_to}. Write the earlier day as covered_from.")
-    return InjuryReport(_players(file, rows, covered_from, covered_to), covered_from, covered_to)
+    return InjuryReport(_in_columns_of_reports(file, rows, covered_from, covered_to), covered_from, covered_to)
 
 
 def _one_day(file: Path, rows: pd.DataFrame, column: str) -> date:
@@ -111,16 +134,19 @@ def _day(file: Path, column: str, written: str, where: str) -> date:
         raise RawDataError(f"{file}, {where}: {column} is {written!r}, which is no date. Write it as 2024-01-31.") from None
 
 
-def _players(file: Path, rows: pd.DataFrame, covered_from: date, covered_to: date) -> pd.DataFrame:
-    found = []
-    for index, row in rows[rows["player_name"] != ""].iterrows():
+def _in_columns_of_reports(file: Path, rows: pd.DataFrame, covered_from: date, covered_to: date) -> pd.DataFrame:
+    nothing = (None,) * 3
+    found = [(day, None, *nothing) for day in pd.date_range(covered_from, covered_to)]
+    not_yet = rows[["player_name", "current_status", "reason"]].apply(lambda column: column.str.contains(NOT_YET_SUBMITTED))
+    says_who = (rows[["team", "player_name"]] != "").any(axis=1)
+    for index, row in rows[says_who & ~not_yet.any(axis=1)].iterrows():
         where = f"line {index + 2}"
         day = _day(file, "report_date", row["report_date"], where)
         if not covered_from <= day <= covered_to:
             raise RawDataError(
                 f"{file}, {where}: report_date {day} lies outside {covered_from} to {covered_to}, which the file covers."
             )
-        if row["current_status"].lower() not in NEWS_OF_STATUS:
+        if row["player_name"] and row["current_status"].lower() not in NEWS_OF_STATUS:
             known = ", ".join(NEWS_OF_STATUS)
             raise RawDataError(f"{file}, {where}: current_status is {row['current_status']!r}, none of {known}. Correct it.")
         team = row["team"] if row["team"] in layout.TEAMS else TEAM_NAMES.get(row["team"].lower())
@@ -128,23 +154,33 @@ def _players(file: Path, rows: pd.DataFrame, covered_from: date, covered_to: dat
             raise RawDataError(
                 f"{file}, {where}: team is {row['team']!r}, none of the league's. Write its name or its three letters."
             )
-        found.append((pd.Timestamp(day), team, row["player_name"], row["current_status"].lower(), row["reason"]))
+        of_player = (row["player_name"], row["current_status"].lower(), row["reason"]) if row["player_name"] else nothing
+        found.append((pd.Timestamp(day), team, *of_player))
     reports = pd.DataFrame(found, columns=["report_date", "team", "player_name", "status", "reason"])
     # of several reports of a day the last one holds
     return reports.drop_duplicates(["report_date", "player_name", "team"], keep="last", ignore_index=True)
 
 
-def news_of(report: InjuryReport, box_scores: pd.DataFrame, out_before: Mapping[int, str]) -> pd.DataFrame:
+def news_of(reports: pd.DataFrame, other_news: pd.DataFrame, box_scores: pd.DataFrame) -> pd.DataFrame:
     """The layout's news, in the order of the days, and `player_name`; `player_id` is empty where nobody or several have the name.
 
     A report names whoever may miss the next game of his team. So a player who was out and whom a later report of his team does
-    not name has returned. `out_before` are those who were out when the file begins, with their teams.
+    not name has returned. `reports` are those of all days that are known; `other_news` is the news of the other days, of which
+    only who is out by it counts.
     """
-    rows = report.rows.assign(player_id=identify(report.rows, box_scores))
-    items, out = [], dict(out_before)
-    for day, of_day in rows.groupby("report_date", sort=True):
-        named = set(of_day["player_id"].dropna())
-        reporting = set(of_day["team"])
+    players = reports[reports["player_name"].notna()].astype({"player_id": "Int64"})
+    others = _with_teams(other_news, box_scores)
+    of_days, others_of_days = (dict(iter(rows.groupby(day))) for rows, day in ((players, "report_date"), (others, "date")))
+    teams_of_days = reports.groupby("report_date")["team"].agg(lambda teams: set(teams.dropna()))
+    items = []
+    out: dict[int, str] = {}
+    for day in sorted({*teams_of_days.index, *others_of_days}):
+        for item in others_of_days.get(day, others.iloc[:0]).itertuples(index=False):
+            out.pop(item.player_id, None)
+            if item.status == OUT:
+                out[item.player_id] = item.team
+        of_day = of_days.get(day, players.iloc[:0])
+        named, reporting = set(of_day["player_id"].dropna()), teams_of_days.get(day, set())
         for player, team in sorted(out.items()):
             if team in reporting and player not in named:
                 items.append((day, player, RETURNED, "no longer in his team's report", None))
@@ -160,20 +196,29 @@ def news_of(report: InjuryReport, box_scores: pd.DataFrame, out_before: Mapping[
     return news.astype({"date": "datetime64[ns]", "player_id": "Int64"})
 
 
+def _with_teams(news: pd.DataFrame, box_scores: pd.DataFrame) -> pd.DataFrame:
+    """News of players who had played, with the team of their last game until then."""
+    known = news.dropna(subset="player_id").astype({"player_id": "int64", "date": "datetime64[ns]"})
+    games = box_scores[["game_date", "player_id", "team"]].astype({"player_id": "int64", "game_date": "datetime64[ns]"})
+    by_date = [rows.sort_values(day, kind="stable") for rows, day in ((known, "date"), (games, "game_date"))]
+    return pd.merge_asof(*by_date, left_on="date", right_on="game_date", by="player_id").dropna(subset="team")
+
+
 def identify(rows: pd.DataFrame, box_scores: pd.DataFrame) -> pd.Series:
     """The ids of the named players: of those who played under the name the one, or the one who played for the team last."""
     last = box_scores.sort_values("game_date", kind="stable").drop_duplicates("player_id", keep="last")
     last = last.assign(name=last["player_name"].map(plain_name))
     by_name = last.groupby("name")["player_id"].agg(list)
     by_name_and_team = last.groupby(["name", "team"])["player_id"].agg(list)
+    named = rows[rows["player_name"].notna()]
     ids = []
-    for row in rows.itertuples(index=False):
+    for row in named.itertuples(index=False):
         name = plain_name(row.player_name)
         found = by_name.get(name, [])
         if len(found) > 1:
             found = by_name_and_team.get((name, row.team), [])
         ids.append(found[0] if len(found) == 1 else pd.NA)
-    return pd.Series(ids, rows.index, dtype="Int64")
+    return pd.Series(ids, named.index, dtype="Int64").reindex(rows.index)
 
 
 def plain_name(name: str) -> str:

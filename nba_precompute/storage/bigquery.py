@@ -14,7 +14,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -123,7 +123,9 @@ TRANSIENT_WORDS = "due to concurrent update"
 TRANSIENT_ERRORS = (
     answers.TooManyRequests,
     answers.ServerError,
+    answers.PreconditionFailed,  # somebody else changed the table's schema meanwhile
     ConnectionError,
+    TimeoutError,
     requests.exceptions.ConnectionError,
     requests.exceptions.ChunkedEncodingError,
     requests.exceptions.Timeout,
@@ -172,7 +174,8 @@ class BigQueryWarehouse:
                     raise self._source_mismatch(known, source) from None
                 raise
             for name in [*staged, staged_versions]:
-                self._patiently(functools.partial(self._delete_table, name))
+                with suppress(answers.GoogleAPICallError, *TRANSIENT_ERRORS):  # published is published; what is left expires
+                    self.client.delete_table(name, not_found_ok=True, **ONCE)
         return published
 
     def read(
@@ -223,11 +226,11 @@ class BigQueryWarehouse:
         return None
 
     def delete(self) -> None:
-        """Remove every table that was made here, and the datasets that were and are then empty."""
+        """Remove the tables that were made here, and of their datasets those that were too and are then empty."""
+        of_tables = {name.split(".")[0] for name in self.partition_versions()["table_name"]}
         with self._refusals(writing=True):
-            for dataset in self._patiently(lambda: list(self.client.list_datasets(**ONCE))):
-                if dataset.dataset_id.startswith(self.prefix):
-                    self._patiently(functools.partial(self._delete_ours, dataset))
+            for dataset in [*sorted(of_tables), STAGING, REFERENCE]:  # last what names the others
+                self._patiently(functools.partial(self._delete_ours, dataset))
 
     def cost(self) -> Mapping[str, int]:
         """What this process has asked of BigQuery since it started, from the statistics of its jobs.
@@ -267,9 +270,7 @@ class BigQueryWarehouse:
             statements += self._reference_statements()
         made = {REFERENCE, STAGING} if statements else set()
         for table in {table.qualified_name: table for table in tables}.values():
-            stored = self._stored(table.dataset, table.name)
-            if stored is not None:
-                statements += self._migration(table, stored)
+            if self._patiently(functools.partial(self._migrated, table)):
                 continue
             if table.dataset not in made:
                 statements.append(self._schema_statement(table.dataset))
@@ -320,32 +321,22 @@ class BigQueryWarehouse:
             f"OPTIONS(require_partition_filter=TRUE, labels={_labels()}, description={_quoted(table.description)})"
         )
 
-    def _migration(self, table: Table, stored: bigquery.Table) -> list[str]:
+    def _migrated(self, table: Table) -> bool:
+        """Whether the table is there; then it has what its contract gained, in one change: BigQuery allows few in ten seconds."""
+        stored = self._stored(table.dataset, table.name)
+        if stored is None:
+            return False
         if not LABEL.items() <= stored.labels.items():
             raise WarehouseUnwritable(
                 f"{self._id(table.dataset, table.name)} was not made by nba_precompute (it lacks the label {LABEL}), and is left "
                 "alone. Use another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)."
             )
-        fields = {one.name: one for one in stored.schema}
-        self._refuse_changed_types(table, fields)
-        alter = f"ALTER TABLE {self._name_of(table)}"
-        statements = []
-        for name, kind in kinds_of(table, table.columns).items():
-            said = columns.meaning(table.schema.columns[name])
-            if name not in fields:
-                statements.append(f"{alter} ADD COLUMN IF NOT EXISTS `{name}` {SQL_TYPES[kind]}")
-            if name not in fields or fields[name].description != said:
-                statements.append(f"{alter} ALTER COLUMN `{name}` SET OPTIONS(description={_quoted(said)})")
-        required = {name for name, column in table.schema.columns.items() if not column.nullable}
-        # a column that became nullable, or left the schema and gets no value any more, must not go on refusing rows
-        statements += [
-            f"{alter} ALTER COLUMN `{name}` DROP NOT NULL"
-            for name, one in fields.items()
-            if one.mode == "REQUIRED" and name not in required
-        ]
-        if (stored.description or "") != table.description:
-            statements.append(f"{alter} SET OPTIONS(description={_quoted(table.description)})")
-        return statements
+        self._refuse_changed_types(table, {one.name: one for one in stored.schema})
+        schema = _schema_that_follows(table, stored.schema)
+        if (schema, table.description) != (list(stored.schema), stored.description or ""):
+            stored.schema, stored.description = schema, table.description
+            self.client.update_table(stored, ["schema", "description"], **ONCE)  # refused where somebody else was faster
+        return True
 
     def _refuse_changed_types(self, table: Table, fields: Mapping[str, bigquery.SchemaField]) -> None:
         stored = {name: API_TYPES.get(one.field_type, one.field_type) for name, one in fields.items()}
@@ -368,18 +359,20 @@ class BigQueryWarehouse:
 
         return {name for dataset in datasets for name in self._patiently(functools.partial(of_dataset, dataset))}
 
-    def _delete_table(self, name: str) -> None:
-        self.client.delete_table(name, not_found_ok=True, **ONCE)
-
-    def _delete_ours(self, dataset: bigquery.dataset.DatasetListItem) -> None:
-        left = False
-        for table in self.client.list_tables(dataset.reference, **ONCE):
-            if LABEL.items() <= table.labels.items() or dataset.dataset_id == f"{self.prefix}{STAGING}":
+    def _delete_ours(self, name: str) -> None:
+        try:
+            dataset = self.client.get_dataset(f"{self.prefix}{name}", **ONCE)
+        except answers.NotFound:
+            return
+        made_here = LABEL.items() <= dataset.labels.items()
+        kept = 0
+        for table in self.client.list_tables(dataset, **ONCE):
+            if LABEL.items() <= table.labels.items() or (name == STAGING and made_here):
                 self.client.delete_table(table.reference, not_found_ok=True, **ONCE)
             else:
-                left = True
-        if not left and LABEL.items() <= dataset.labels.items():
-            self.client.delete_dataset(dataset.reference, not_found_ok=True, **ONCE)
+                kept += 1
+        if made_here and not kept:
+            self.client.delete_dataset(dataset, not_found_ok=True, **ONCE)
 
     # ------------------------------------------------------------------------------------------------ publication
 
@@ -387,14 +380,17 @@ class BigQueryWarehouse:
         """The source, and a fingerprint of the versions that the publications replace."""
         days = [day for publication in publications for day in publication.days]
         found = self._query(
-            f"SELECT name, table_name, day, run_id, published_at FROM {self._name(REFERENCE, 'source')} "
-            f"LEFT JOIN {self._name(REFERENCE, 'partition_versions')} "
-            "ON table_name IN UNNEST(@tables) AND day BETWEEN @first AND @last ORDER BY table_name, day",
+            "SELECT name, CAST(NULL AS STRING) AS table_name, CAST(NULL AS DATE) AS day, CAST(NULL AS TIMESTAMP) AS published_at "
+            f"FROM {self._name(REFERENCE, 'source')} UNION ALL "
+            f"SELECT CAST(NULL AS STRING), table_name, day, published_at FROM {self._name(REFERENCE, 'partition_versions')} "
+            "WHERE table_name IN UNNEST(@tables) AND day BETWEEN @first AND @last",
             bigquery.ArrayQueryParameter("tables", "STRING", sorted({of.table.qualified_name for of in publications})),
             bigquery.ScalarQueryParameter("first", "DATE", min(days)),
             bigquery.ScalarQueryParameter("last", "DATE", max(days)),
         )
-        return (str(found["name"].iloc[0]) if len(found) else None), found.to_json(date_format="iso", date_unit="us")
+        sources = found["name"].dropna().tolist()
+        replaced = found[found["name"].isna()].sort_values(["table_name", "day"], ignore_index=True)
+        return (str(sources[0]) if sources else None), replaced.to_json(date_format="iso", date_unit="us")
 
     def _load(self, name: str, table: Table, frame: pd.DataFrame) -> str:
         kinds = kinds_of(table, table.columns)
@@ -515,7 +511,7 @@ class BigQueryWarehouse:
 
         def ask() -> pa.Table:
             job = self.client.query(sql, job_config=config, job_retry=None, **ONCE)
-            rows = job.result(retry=None, job_retry=None)
+            rows = job.result(job_retry=None, **ONCE)
             found = rows.to_arrow(bqstorage_client=self.storage_api, create_bqstorage_client=False)
             self._count(job)
             return found
@@ -544,7 +540,7 @@ class BigQueryWarehouse:
             except answers.Conflict:  # it arrived, and its answer was lost
                 job = self.client.get_job(job_id, location=self.client.location, **ONCE)
             try:
-                job.result(retry=None)
+                job.result(**ONCE)
             except Exception:
                 if job.error_result is not None:
                     failed += 1
@@ -587,7 +583,8 @@ class BigQueryWarehouse:
         words = f"BigQuery ({self._place}): {_first_line(cause)}"
         if isinstance(error, answers.RetryError) or _is_transient(cause):
             return WarehouseBusy(
-                f"{words}. Tried again for {self.wait_limit_seconds:g} s. Run the same command again later{unchanged}."
+                f"{words}. Tried again for {self.wait_limit_seconds:g} s. Run the same command again later"
+                f"{'; what was being published is there as a whole or not at all' if writing else ''}."
             )
         if isinstance(cause, credentials.GoogleAuthError | answers.Unauthorized):
             return WarehouseUnreadable(
@@ -608,6 +605,25 @@ def _identity(place: str, run_id: str, source: str, versions: pd.DataFrame, repl
     """
     said = [place, run_id, source, replaced, *versions.drop(columns="published_at").astype(str).to_numpy().ravel()]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+
+
+def _schema_that_follows(table: Table, stored: Sequence[bigquery.SchemaField]) -> list[bigquery.SchemaField]:
+    """The stored columns and those that the contract gained, with the contract's descriptions; required where it requires them.
+
+    A column that became nullable, or left the contract and gets no value any more, must not go on refusing rows.
+    """
+    followed = []
+    for one in stored:
+        wanted = table.schema.columns.get(one.name)
+        mode = one.mode if wanted is not None and not wanted.nullable else "NULLABLE"
+        said = {"description": columns.meaning(wanted)} if wanted is not None else {}
+        followed.append(bigquery.SchemaField.from_api_repr({**one.to_api_repr(), **said, "mode": mode}))
+    known = {one.name for one in stored}
+    gained = [(name, kind) for name, kind in table.kinds.items() if name not in known]
+    return followed + [
+        bigquery.SchemaField(name, SQL_TYPES[kind], description=columns.meaning(table.schema.columns[name]))
+        for name, kind in gained
+    ]
 
 
 def _is_transient(error: Exception) -> bool:

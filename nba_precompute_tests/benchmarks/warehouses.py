@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seasons", nargs="+", default=["2023-24"])
     asked = parser.parse_args()
     wanted = [season for season in SEASONS if season.name in asked.seasons]
-    console = Console()
+    console = Console(width=140)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with local_bigquery(folder) as local:
