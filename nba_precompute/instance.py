@@ -149,9 +149,10 @@ def _try_database(address: str) -> None:
             raise ValueError
         create_engine(url, poolclass=NullPool).connect().close()
     except (ModuleNotFoundError, SQLAlchemyError, ValueError) as wrong:
-        why = str(getattr(wrong, "orig", None) or wrong).strip().splitlines()[0]
         if isinstance(wrong, ValueError | ArgumentError):
             why = "it is no address (in a password write @ as %40, : as %3A, / as %2F, # as %23)"
+        else:
+            why = str(getattr(wrong, "orig", None) or wrong).strip().splitlines()[0]
         raise HistoryUnreachable(
             f"The history in NBA_PRECOMPUTE_POSTGRES cannot be used: {why}. Its address is {ADDRESS}, "
             "with a database that is there, and `uv sync --extra cluster` has its driver."
