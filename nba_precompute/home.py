@@ -7,7 +7,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,7 @@ class Home:
     raw: Path | None = None
     wait_limit_seconds: float | None = None
     bigquery: BigQueryDatasets | None = None
-    postgres: str | None = None
+    postgres: str | None = field(default=None, repr=False)  # it has a password
     models_folder: str | None = None
 
     @property

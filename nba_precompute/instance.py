@@ -14,8 +14,8 @@ import psutil
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from filelock import FileLock
-from sqlalchemy import NullPool, create_engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from nba_precompute.home import DAGSTER_FOLDER, Home
 
@@ -144,9 +144,15 @@ def _become(home: Home, module: Sequence[str]) -> NoReturn:
 
 def _try_database(address: str) -> None:
     try:
-        create_engine(address, poolclass=NullPool).connect().close()
-    except (ModuleNotFoundError, SQLAlchemyError) as wrong:
-        why = str(getattr(wrong, "orig", None) or wrong).strip().splitlines()[0]
+        url = make_url(address)
+        if "@" in (url.host or ""):  # the end of a password, which the driver would print
+            raise ValueError
+        create_engine(url, poolclass=NullPool).connect().close()
+    except (ModuleNotFoundError, SQLAlchemyError, ValueError) as wrong:
+        if isinstance(wrong, ValueError | ArgumentError):
+            why = "it is no address (in a password write @ as %40, : as %3A, / as %2F, # as %23)"
+        else:
+            why = str(getattr(wrong, "orig", None) or wrong).strip().splitlines()[0]
         raise HistoryUnreachable(
             f"The history in NBA_PRECOMPUTE_POSTGRES cannot be used: {why}. Its address is {ADDRESS}, "
             "with a database that is there, and `uv sync --extra cluster` has its driver."

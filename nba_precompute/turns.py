@@ -17,7 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nba_precompute.cluster.locks import HeldTooLong, locked
+from nba_precompute.cluster.locks import HeldTooLong, LockLost, locked
 from nba_precompute.game_days import SEASONS
 from nba_precompute.home import Home
 from nba_precompute.lineage import READS, TABLES, first_day_seen
@@ -76,6 +76,11 @@ def turn(
             f"{held} has been making tables in {home.folder} for {wait_limit_seconds:g} s. "
             "Wait for it or end it, then run the same command again; nothing was changed."
         ) from None
+    except LockLost as lost:
+        raise WarehouseBusy(
+            f"The connection to Postgres that held the turn over {home.folder} broke while its run made tables, so another may have "
+            "made some of them at the same time. Run the same command again: what does not fit together is stale and made again."
+        ) from lost
 
 
 @contextmanager

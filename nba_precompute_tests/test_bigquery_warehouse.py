@@ -14,7 +14,7 @@ import pytest
 from nba_precompute.home import BigQueryDatasets, Home
 from nba_precompute.sources import RawDataError
 from nba_precompute.storage import SourceMismatch, WarehouseBusy, WarehouseError, WarehouseUnreadable, WarehouseUnwritable
-from nba_precompute.storage.bigquery import LABEL, STAGING
+from nba_precompute.storage.bigquery import LABEL, STAGING, BigQueryWarehouse
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute_tests.local_bigquery import (
     PROJECT,
@@ -76,6 +76,10 @@ def load(request):
 
 def publication(request):
     return request.publishes
+
+
+def a_query(request):
+    return "query" in request.job.get("configuration", {})
 
 
 # ------------------------------------------------------------------------------------------------- what is tried again
@@ -284,6 +288,42 @@ def test_tables_of_others_are_not_written_and_not_deleted(local, of_module):
     assert warehouse.source() is None
     local.warehouse("").delete()  # datasets with a prefix are those of another warehouse
     assert of_module.source() == "games"
+
+
+def test_a_table_of_others_among_those_of_versions_is_not_written(local):
+    warehouse = local.warehouse("foreign_")
+    warehouse.client.create_dataset("foreign_nba_reference")
+    warehouse.client.query("CREATE TABLE foreign_nba_reference.source (name STRING)").result()
+    with pytest.raises(WarehouseUnwritable, match=r"nba-test.foreign_nba_reference.source was not made by nba_precompute"):
+        publish(warehouse, rows(MONDAY))
+    assert [table.table_id for table in warehouse.client.list_tables("foreign_nba_reference")] == ["source"]
+
+
+def test_a_table_that_somebody_else_made_since_it_was_looked_for_keeps_the_versions_of_its_days(local, monkeypatch):
+    warehouse = local.warehouse("race_")
+    publish(warehouse, rows(MONDAY))
+    monkeypatch.setattr(BigQueryWarehouse, "_migrated", lambda *_: False)
+    publish(warehouse, rows(TUESDAY))
+    assert warehouse.partition_versions()["day"].dt.date.tolist() == [MONDAY, TUESDAY]
+    assert_rows_and_versions_agree(warehouse)
+
+
+def test_versions_of_a_table_that_was_dropped_go_when_it_is_made_again(local):
+    warehouse = local.warehouse("dropped_")
+    publish(warehouse, rows(MONDAY))
+    warehouse.client.query("DROP TABLE dropped_nba_test.team_days").result()
+    publish(warehouse, rows(TUESDAY))
+    assert warehouse.partition_versions()["day"].dt.date.tolist() == [TUESDAY]
+
+
+def test_tables_that_queries_do_not_find_though_they_are_there_are_no_empty_warehouse(local, warehouse):
+    """So BigQuery answers in another location than that of the datasets."""
+    for ask in (warehouse.source, warehouse.partition_versions):
+        local.proxy.plan(refused(404, "notFound"), a_query)
+        with pytest.raises(WarehouseUnreadable, match="NBA_PRECOMPUTE_BIGQUERY_LOCATION"):
+            ask()
+    local.proxy.plan(refused(404, "notFound"), a_query)
+    assert "NBA_PRECOMPUTE_BIGQUERY_LOCATION" in warehouse.unwritable()
 
 
 def test_an_account_that_may_not_write_is_named_before_anything_is_made(local, warehouse):

@@ -20,6 +20,7 @@ from dagster._daemon.daemon import MonitoringDaemon
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_graphql.schema import create_schema
+from sqlalchemy import create_engine
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.backfill import RangedRun, run_request
@@ -150,6 +151,18 @@ def test_a_killed_process_has_no_turn_in_postgres_any_more(tmp_path, postgres):
             pass
 
 
+def test_a_turn_whose_connection_breaks_is_told_of_when_it_ends(tmp_path, postgres):
+    """As after a restart of Postgres: another may have had the turn meanwhile."""
+    with (
+        pytest.raises(WarehouseBusy, match=r"held the turn over .* broke while its run made tables"),
+        turn(Home(tmp_path, postgres=postgres), print),
+        create_engine(postgres).connect() as other,
+    ):
+        other.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
+        )
+
+
 def test_a_run_within_a_turn_of_its_own_command_waits_for_nobody_in_postgres(tmp_path, postgres):
     home, making = home_at(tmp_path, postgres), season(CASCADE, 2022)
     with turn(home, say=pytest.fail, making=making), turn(home, say=pytest.fail, making=making) as waited:
@@ -166,12 +179,16 @@ def test_a_run_within_a_turn_of_its_own_command_waits_for_nobody_in_postgres(tmp
     [
         ("postgresql+psycopg2://postgres@127.0.0.1:1/postgres", "Connection refused"),
         ("postgresql://postgres@127.0.0.1:1/postgres", "No module named 'psycopg'"),
-        ("the database", "Could not parse SQLAlchemy URL"),
+        ("the database", "it is no address"),
+        ("postgresql+psycopg2://user:se@cret@127.0.0.1/postgres", "it is no address"),
+        ("postgresql+psycopg2://user:secret@127.0.0.1:port/postgres", "it is no address"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_named_with_what_it_must_be(tmp_path, address, why):
-    with pytest.raises(HistoryUnreachable, match=rf"{why}.*postgresql\+psycopg2://.*--extra cluster"):
-        instance_of(Home(tmp_path / "home", postgres=address))
+    home = Home(tmp_path / "home", postgres=address)
+    with pytest.raises(HistoryUnreachable, match=rf"{why}.*postgresql\+psycopg2://.*--extra cluster") as said:
+        instance_of(home)
+    assert "cret" not in f"{said.value} {home}"
     assert not (tmp_path / "home").exists()
 
 

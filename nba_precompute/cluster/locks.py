@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 
 from sqlalchemy import Connection, NullPool, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 WHEN_A_MACHINE_IS_LOST = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3"
 """A process that dies closes its connection, and its locks end. One whose machine or network is gone does not: Postgres asks it after
@@ -27,6 +27,10 @@ HOLDERS = text("""
 
 class HeldTooLong(Exception):
     """Others held a lock for longer than the wait limit; the message says who."""
+
+
+class LockLost(Exception):
+    """The connection that held the locks ended before the work did, so that others may have had them too."""
 
 
 @contextmanager
@@ -56,6 +60,10 @@ def locked(
                     raise
                 raise HeldTooLong(holders(connection, numbers)) from None
         yield waited
+        try:
+            connection.exec_driver_sql("SELECT 1")
+        except DBAPIError as gone:
+            raise LockLost from gone
 
 
 def take(connection: Connection, how: str, number: int, exclusive: bool) -> bool:

@@ -199,6 +199,8 @@ class BigQueryWarehouse:
                 found = self._query(f"SELECT {named} FROM {self._name(REFERENCE, 'partition_versions')}")
                 there = self._tables_that_are_there(sorted({name.split(".")[0] for name in found["table_name"]}))
             except answers.NotFound:
+                if self._stored(REFERENCE, "partition_versions") is not None:
+                    raise  # queries look in another location
                 return no_versions()
             found = found[found["table_name"].isin(there)].sort_values(["table_name", "day"], ignore_index=True)
             return found.assign(published_at=found["published_at"].dt.tz_convert(None)).astype(VERSION_TYPES)
@@ -209,17 +211,22 @@ class BigQueryWarehouse:
             try:
                 found = self._query(f"SELECT name FROM {self._name(REFERENCE, 'source')}")
             except answers.NotFound:
+                if self._stored(REFERENCE, "source") is not None:
+                    raise  # queries look in another location
                 return None
             return str(found["name"].iloc[0]) if len(found) else None
 
     def unwritable(self) -> str | None:
         """What BigQuery says to a deletion of no row that is only planned."""
         planned = bigquery.QueryJobConfig(dry_run=True)
-        for statement in (f"DELETE FROM {self._name(REFERENCE, 'partition_versions')} WHERE FALSE", "SELECT 1"):
+        deletion = f"DELETE FROM {self._name(REFERENCE, 'partition_versions')} WHERE FALSE"
+        for statement in (deletion, "SELECT 1"):
             try:
                 self.client.query(statement, job_config=planned, job_retry=None, **ONCE)
-            except answers.NotFound:  # nothing is published yet
-                continue
+            except answers.NotFound as error:
+                if statement == deletion and self._stored(REFERENCE, "partition_versions") is None:  # nothing is published yet
+                    continue
+                return str(self._refusal(error, writing=True))
             except (answers.GoogleAPICallError, credentials.GoogleAuthError, *TRANSIENT_ERRORS) as error:
                 return str(self._refusal(error, writing=True))
             return None
@@ -266,7 +273,11 @@ class BigQueryWarehouse:
     def _prepare(self, tables: Sequence[Table]) -> None:
         """Make what is not there, and give tables the columns, descriptions and NULLs that their contracts gained."""
         statements = []
-        if self._stored(REFERENCE, "partition_versions") is None:
+        reference = [self._stored(REFERENCE, name) for name in ("source", "partition_versions", "processor_run_history")]
+        for stored in reference:
+            if stored is not None:
+                _refuse_foreign(stored)
+        if None in reference:
             statements += self._reference_statements()
         made = {REFERENCE, STAGING} if statements else set()
         for table in {table.qualified_name: table for table in tables}.values():
@@ -275,11 +286,13 @@ class BigQueryWarehouse:
             if table.dataset not in made:
                 statements.append(self._schema_statement(table.dataset))
                 made.add(table.dataset)
-            statements.append(self._table_statement(table))
-            # those of a table of this name that was dropped
+            # versions of a table of this name that was dropped, unless somebody else has made it meanwhile and published into it
             statements.append(
-                f"DELETE FROM {self._name(REFERENCE, 'partition_versions')} WHERE table_name = {_quoted(table.qualified_name)}"
+                f"DELETE FROM {self._name(REFERENCE, 'partition_versions')} WHERE table_name = {_quoted(table.qualified_name)} "
+                f"AND NOT EXISTS (SELECT 1 FROM `{self.client.project}.{self.prefix}{table.dataset}`.INFORMATION_SCHEMA.TABLES "
+                f"AS known WHERE known.table_name = {_quoted(table.name)})"
             )
+            statements.append(self._table_statement(table))
         if statements:
             self._script(f"prepare_{uuid.uuid4().hex}", statements)
 
@@ -326,11 +339,7 @@ class BigQueryWarehouse:
         stored = self._stored(table.dataset, table.name)
         if stored is None:
             return False
-        if not LABEL.items() <= stored.labels.items():
-            raise WarehouseUnwritable(
-                f"{self._id(table.dataset, table.name)} was not made by nba_precompute (it lacks the label {LABEL}), and is left "
-                "alone. Use another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)."
-            )
+        _refuse_foreign(stored)
         self._refuse_changed_types(table, {one.name: one for one in stored.schema})
         schema = _schema_that_follows(table, stored.schema)
         if (schema, table.description) != (list(stored.schema), stored.description or ""):
@@ -595,6 +604,11 @@ class BigQueryWarehouse:
                 f"{words}. It is no matter of time: the account needs the roles BigQuery Data Editor and BigQuery User in the "
                 f"project, and its quota must not be spent{unchanged}."
             )
+        if isinstance(cause, answers.NotFound):
+            return WarehouseUnreadable(
+                f"{words}. It is no matter of time: name the project, and the location that its datasets are in "
+                f"(NBA_PRECOMPUTE_BIGQUERY_PROJECT, NBA_PRECOMPUTE_BIGQUERY_LOCATION){unchanged}."
+            )
         return WarehouseError(f"{words}. It is no matter of time: the request itself is refused{unchanged}.")
 
 
@@ -624,6 +638,14 @@ def _schema_that_follows(table: Table, stored: Sequence[bigquery.SchemaField]) -
         bigquery.SchemaField(name, SQL_TYPES[kind], description=columns.meaning(table.schema.columns[name]))
         for name, kind in gained
     ]
+
+
+def _refuse_foreign(stored: bigquery.Table) -> None:
+    if not LABEL.items() <= stored.labels.items():
+        raise WarehouseUnwritable(
+            f"{stored.project}.{stored.dataset_id}.{stored.table_id} was not made by nba_precompute (it lacks the label {LABEL}), and "
+            "is left alone. Use another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)."
+        )
 
 
 def _is_transient(error: Exception) -> bool:
