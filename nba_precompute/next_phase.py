@@ -186,7 +186,7 @@ def hindrances_of(home: Home, instance: dg.DagsterInstance, clock: Clock, was_to
     """
     facts = daily_run.look(home, instance, clock())
     made = facts.cascade[facts.today].published_at
-    if was_told and made is not None and made >= facts.begins:
+    if was_told and made is not None and min(made, facts.now) >= facts.begins:
         return [f"it was told of before, and made again after its games began at {facts.begins:%H:%M}"]
     state = facts.cascade[facts.today].state
     if facts.problem or state != THERE:

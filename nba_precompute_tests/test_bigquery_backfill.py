@@ -100,6 +100,8 @@ def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_w
     known = {f"{prefix}nba_test.team_days": kinds_of(team_table(rank=columns.integer("place"))) for prefix in PREFIXES}
     for prefix in PREFIXES:
         known |= {f"{prefix}{table.qualified_name}": kinds_of(table) for table in TABLES}
+        datasets = {"nba_test", *(table.dataset for table in TABLES)}
+        known |= {f"{prefix}{dataset}.INFORMATION_SCHEMA.TABLES": {"table_name": "STRING"} for dataset in datasets}
         known |= {f"{prefix}nba_reference.partition_versions": VERSION_COLUMNS}
         known |= {f"{prefix}nba_reference.source": {"name": "STRING", "first_published_at": "TIMESTAMP"}}
     statements = {}

@@ -289,8 +289,8 @@ class BigQueryWarehouse:
             # versions of a table of this name that was dropped, unless somebody else has made it meanwhile and published into it
             statements.append(
                 f"DELETE FROM {self._name(REFERENCE, 'partition_versions')} WHERE table_name = {_quoted(table.qualified_name)} "
-                f"AND NOT EXISTS (SELECT 1 FROM `{self.client.project}.{self.prefix}{table.dataset}`.INFORMATION_SCHEMA.TABLES "
-                f"AS known WHERE known.table_name = {_quoted(table.name)})"
+                f"AND NOT EXISTS (SELECT 1 FROM {self._name(table.dataset, 'INFORMATION_SCHEMA.TABLES')} AS known "
+                f"WHERE known.table_name = {_quoted(table.name)})"
             )
             statements.append(self._table_statement(table))
         if statements:
