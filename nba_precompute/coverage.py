@@ -107,13 +107,14 @@ def made_by_newer_code(versions: pd.DataFrame) -> dict[tuple[str, date], str]:
     """
     names = versions["table_name"].str.split(".").str[1]
     own = names.map({name: table.code_version for name, table in lineage.TABLES.items()})
-    other = versions[own.notna() & (versions["code_version"] != own) & (versions["published_at"] > LOADED_AT)]
+    found = versions.assign(table=names, own=own, day=versions["day"].dt.date)
+    other = found[own.notna() & (found["code_version"] != own) & (found["published_at"] > LOADED_AT)]
     return {
         (
-            names[row.Index],
-            row.day.date(),
-        ): f"{names[row.Index]} {row.day.date()} was made by code_version {row.code_version} after "
-        f"code_version {own[row.Index]} was loaded here: reload the definitions (Deployment in the UI, or start it again)"
+            row.table,
+            row.day,
+        ): f"{row.table} {row.day} was made by code_version {row.code_version} after code_version {row.own} was "
+        "loaded here: reload the definitions (Deployment in the UI, or start it again)"
         for row in other.itertuples()
     }
 

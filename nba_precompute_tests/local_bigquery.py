@@ -32,6 +32,7 @@ from google.cloud import bigquery, bigquery_storage
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import BigQueryReadGrpcTransport
 
 from nba_precompute.storage.bigquery import BigQueryWarehouse
+from nba_precompute_tests.ui import free_port
 
 PROJECT = "nba-test"
 
@@ -82,13 +83,6 @@ def installed(name: str = "local-bigquery", requirements: Sequence[str] = REQUIR
         except OSError:  # another process was faster
             shutil.rmtree(making)
     return folder
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @contextmanager

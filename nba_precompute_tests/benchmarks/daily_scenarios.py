@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ from nba_precompute.tables.columns import Table
 from nba_precompute_tests.benchmarks.running_instance import launch
 from nba_precompute_tests.conftest import REAL_DATA
 from nba_precompute_tests.replay import Change, Receiver, Replay, Tick, at, moved, receiver, without_games
+from nba_precompute_tests.ui import free_port
 
 console = Console(width=150, highlight=False, soft_wrap=True)
 
@@ -271,9 +271,7 @@ def live(replay: Replay, hook: Receiver, scenario: Scenario, folder: Path, crowd
     behind = (now.replace(tzinfo=None) - replay.now.replace(tzinfo=None)).total_seconds()
     file = folder / "live_definitions.py"
     file.write_text(DEFINITIONS.format(behind=behind, home=str(replay.home.folder), raw=str(replay.raw), webhook=hook.url))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     known = {run.run_id for run in replay.instance.get_runs()}
     environment = {**os.environ, "DAGSTER_HOME": str(replay.home.folder / DAGSTER_FOLDER)}
     started = time.monotonic()
