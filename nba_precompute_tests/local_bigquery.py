@@ -171,6 +171,11 @@ class Request:
         return "load" in self.job.get("configuration", {})
 
     @property
+    def begins_upload(self) -> bool:
+        """Whether it begins a load job whose rows come later, by chunks."""
+        return self.loads and "uploadType=resumable" in self.path
+
+    @property
     def sql(self) -> str:
         """What a query job asks; empty for other jobs."""
         return self.job.get("configuration", {}).get("query", {}).get("query", "")
@@ -179,6 +184,16 @@ class Request:
     def publishes(self) -> bool:
         """Whether it begins the script that publishes."""
         return "BEGIN TRANSACTION" in self.sql
+
+
+def later_chunk(request: Request) -> bool:
+    """One that brings what does not stand at the beginning of a file."""
+    return request.bytes_of_upload is not None and request.bytes_of_upload[0] > 0
+
+
+def last_chunk(request: Request) -> bool:
+    """One that brings the end of a file, upon which its load begins."""
+    return request.bytes_of_upload is not None and request.bytes_of_upload[2] > 0
 
 
 Fault = Callable[["Proxy", "Handler", Request], None]
@@ -241,8 +256,8 @@ class Handler(BaseHTTPRequestHandler):
             self.rfile.read(length)
             self.answer(200, json.dumps({"access_token": "any", "expires_in": 3600, "token_type": "Bearer"}).encode())
             return
-        begins_upload = self.command == "POST" and "uploadType=resumable" in self.path  # the rows come later
-        if self.server.cut_loads and "/upload/" in self.path and not begins_upload:
+        brings_rows = "uploadType=multipart" in self.path or "Content-Range" in self.headers
+        if self.server.cut_loads and brings_rows:
             self.rfile.read(length // 2)
             self.server.cut_loads -= 1
             self.reset()
@@ -351,14 +366,23 @@ class Proxy(ThreadingHTTPServer):
 # ---------------------------------------------------------------------------------------------------------- in tests
 
 
-def bigquery_warehouse_at(url: str, storage_port: int, prefix: str) -> BigQueryWarehouse:
+def bigquery_warehouse_at(url: str, storage_port: int, prefix: str, location: str | None = "US") -> BigQueryWarehouse:
     """A warehouse over Google's own clients of the emulator: JSON at the URL, the Storage API at the port."""
-    client = bigquery.Client(PROJECT, AnonymousCredentials(), location="US", client_options={"api_endpoint": url})
+    client = bigquery.Client(PROJECT, AnonymousCredentials(), location=location, client_options={"api_endpoint": url})
     unlimited = [("grpc.max_receive_message_length", -1)]  # as Google's own channel
     storage_api = bigquery_storage.BigQueryReadClient(
         transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel(f"127.0.0.1:{storage_port}", unlimited))
     )
     return BigQueryWarehouse(client, prefix, storage_api)
+
+
+@contextmanager
+def resumable_uploads() -> Iterator[None]:
+    """Files of 100 kB go as those of 5 MiB do, and in chunks of 256 KiB, the least that the client has, in place of 100 MiB."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("google.cloud.bigquery.client._MAX_MULTIPART_SIZE", 100_000)
+        patched.setattr("google.cloud.bigquery.client._DEFAULT_CHUNKSIZE", 256 * 1024)
+        yield
 
 
 @dataclass
