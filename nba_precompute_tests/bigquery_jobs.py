@@ -126,7 +126,9 @@ def tables_of(client: bigquery.Client) -> dict[str, dict[str, str]]:
         found[f"{name}.INFORMATION_SCHEMA.TABLES"] = {"table_name": "STRING"}
         for table in client.list_tables(dataset.reference):
             stored = client.get_table(table.reference)
-            found[f"{name}.{table.table_id}"] = {field.name: _standard(field.field_type) for field in stored.schema}
+            fields = {field.name: _standard(field.field_type) for field in stored.schema}
+            by_arrival = stored.time_partitioning is not None and stored.time_partitioning.field is None
+            found[f"{name}.{table.table_id}"] = fields | ({"_PARTITIONTIME": "TIMESTAMP"} if by_arrival else {})
     return found
 
 

@@ -252,10 +252,6 @@ class Handler(BaseHTTPRequestHandler):
     def do_any(self) -> None:
         """Answer as the emulator does, unless a fault is planned for the request."""
         length = int(self.headers.get("Content-Length", 0))
-        if self.path == "/token":
-            self.rfile.read(length)
-            self.answer(200, json.dumps({"access_token": "any", "expires_in": 3600, "token_type": "Bearer"}).encode())
-            return
         brings_rows = "uploadType=multipart" in self.path or "Content-Range" in self.headers
         if self.server.cut_loads and brings_rows:
             self.rfile.read(length // 2)
@@ -267,6 +263,8 @@ class Handler(BaseHTTPRequestHandler):
         fault = self.server.next_fault(request)
         if fault is not None:
             fault(self.server, self, request)
+        elif self.path == "/token":
+            self.answer(200, json.dumps({"access_token": "any", "expires_in": 3600, "token_type": "Bearer"}).encode())
         else:
             self.answer(*self.server.forward(request, dict(self.headers)))
 

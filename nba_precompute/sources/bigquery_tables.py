@@ -17,6 +17,7 @@ from dagster_gcp import BigQueryResource
 from google.api_core.exceptions import GoogleAPIError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery.table import RowIterator
 from requests.exceptions import RequestException
 
@@ -31,6 +32,9 @@ MAXIMUM_BYTES_BILLED = 20 * 2**30
 
 EVERY_DAY, EVERY_NUMBER = "'0001-01-01'", str(-(2**63))
 """From where a table that demands a filter on its partitions is asked: the least that its column can be."""
+
+PATIENCE = DEFAULT_RETRY.with_timeout(300.0)
+"""Of every request: as long as the warehouse has, in place of the ten minutes of Google's client."""
 
 COPIED_FROM = b"copied_from"
 """In the metadata of a copy: a hash of table, version and columns, by which it is known whether it is that of now."""
@@ -127,7 +131,7 @@ def _refuse_others(file: Path, where: str, said: Mapping[str, Any], known: Any) 
 
 def _copy_unless_unchanged(client: bigquery.Client, raw: RawFile, held: HeldIn, copy: Path, storage_api: bool) -> None:
     try:
-        table = client.get_table(held.table if held.table.count(".") > 1 else f"{client.project}.{held.table}")
+        table = client.get_table(held.table if held.table.count(".") > 1 else f"{client.project}.{held.table}", retry=PATIENCE)
         if table.table_type != "TABLE":
             raise RawDataError(
                 f"{held.table}, which holds {raw.name}, is a {table.table_type}: BigQuery does not say when its rows changed. Name "
@@ -165,7 +169,8 @@ def _query(client: bigquery.Client, raw: RawFile, held: HeldIn, table: bigquery.
     order = held.order_by or (", ".join(f"`{column}`" for column in raw.columns) if raw is layout.INJURIES else None)
     if order:
         query += f" ORDER BY {order}"
-    return client.query(query, bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED)).result()
+    config = bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED)
+    return client.query(query, config, retry=PATIENCE).result(retry=PATIENCE)
 
 
 def _every_row(table: bigquery.Table) -> str:
@@ -174,9 +179,8 @@ def _every_row(table: bigquery.Table) -> str:
     Each half has one comparison of the partitioning column with a constant, which BigQuery takes for a filter. Where the time of
     arrival is the partition, rows that came a moment ago have none yet.
     """
-    if table.range_partitioning is not None:
-        partition, least = table.range_partitioning.field, EVERY_NUMBER
-    else:
-        partition, least = table.time_partitioning.field or "_PARTITIONTIME", EVERY_DAY
+    partition = (table.range_partitioning or table.time_partitioning).field or "_PARTITIONTIME"
+    whole_number = any(column.name == partition and column.field_type == "INTEGER" for column in table.schema)
+    least = EVERY_NUMBER if whole_number else EVERY_DAY
     rows = f"SELECT * FROM `{table.project}.{table.dataset_id}.{table.table_id}`"
     return f"({rows} WHERE `{partition}` >= {least} UNION ALL {rows} WHERE `{partition}` IS NULL) AS `{table.table_id}`"
