@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -181,6 +181,11 @@ class Request:
         return self.job.get("configuration", {}).get("query", {}).get("query", "")
 
     @property
+    def asks_the_moment(self) -> bool:
+        """Whether it asks what time it is, to read several tables as of then."""
+        return self.sql == "SELECT CURRENT_TIMESTAMP()"
+
+    @property
     def publishes(self) -> bool:
         """Whether it begins the script that publishes."""
         return "BEGIN TRANSACTION" in self.sql
@@ -310,6 +315,8 @@ class Proxy(ThreadingHTTPServer):
         self.cut_loads = 0
         self._planned: list[_Planned] = []
         self._lock = threading.Lock()
+        self._transactions = 0
+        self._between_transactions = threading.Condition()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -347,6 +354,30 @@ class Proxy(ThreadingHTTPServer):
 
         The host stays the proxy's, so that the emulator names the proxy as the place where an upload goes on.
         """
+        if request.asks_the_moment:
+            with self._between_transactions:
+                self._between_transactions.wait_for(lambda: not self._transactions, START_SECONDS)
+        if request.publishes:
+            with self._between_transactions:
+                self._transactions += 1
+            try:
+                return self._forward(request, headers)
+            finally:
+                threading.Thread(target=self._wait_for_transaction, args=(request,), daemon=True).start()
+        return self._forward(request, headers)
+
+    def _wait_for_transaction(self, request: Request) -> None:
+        """BigQuery dates what a transaction wrote by its commit, the emulator by its beginning: a table read as of a moment between
+        the two has the old rows and then the new. So no moment is given out between the two."""
+        path = f"{request.path.partition('?')[0]}/{request.job['jobReference']['jobId']}"
+        with suppress(OSError):
+            while b'"DONE"' not in (found := self._forward(Request("GET", path, b""), {}))[1] and found[0] == 200:
+                time.sleep(0.01)
+        with self._between_transactions:
+            self._transactions -= 1
+            self._between_transactions.notify_all()
+
+    def _forward(self, request: Request, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
         connection = HTTPConnection("127.0.0.1", self.emulator_port)
         kept = {name: value for name, value in headers.items() if name.lower() not in ("accept-encoding", "connection")}
         try:
