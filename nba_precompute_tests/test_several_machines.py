@@ -12,6 +12,8 @@ import time
 from datetime import date
 
 import dagster as dg
+import duckdb
+import pandas as pd
 import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -37,7 +39,7 @@ from nba_precompute.instance import (
 )
 from nba_precompute.production import BACKFILL
 from nba_precompute.storage import WarehouseBusy
-from nba_precompute.turns import Making, locks, turn
+from nba_precompute.turns import Making, locks, require_turn, turn
 from nba_precompute_tests.servers import running_postgres, running_redis, server_or_skip
 
 forked = multiprocessing.get_context("fork")  # a spawned process would import Dagster again, 3 s each
@@ -156,11 +158,29 @@ def test_a_turn_whose_connection_breaks_is_told_of_when_it_ends(tmp_path, postgr
     with (
         pytest.raises(WarehouseBusy, match=r"held the turn over .* broke while its run made tables"),
         turn(Home(tmp_path, postgres=postgres), print),
-        create_engine(postgres).connect() as other,
     ):
-        other.exec_driver_sql(
+        assert cut_the_turns_of_others(postgres) > 0
+
+
+def cut_the_turns_of_others(postgres):
+    """End the connections that hold locks, as a restart of Postgres or a broken network does; how many there were."""
+    with create_engine(postgres).connect() as connection:
+        cut = (
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
         )
+        return len(connection.exec_driver_sql(cut).fetchall())
+
+
+def test_a_turn_is_required_while_it_is_held_and_is_no_more_once_its_connection_broke(tmp_path, postgres):
+    home = home_at(tmp_path, postgres)
+    require_turn(home)  # what is published outside of turns needs none
+    with pytest.raises(WarehouseBusy, match="held the turn over"), turn(home, print):
+        require_turn(home)
+        assert cut_the_turns_of_others(postgres) > 0
+        for _ in range(2):  # a connection that broke is opened again when it is used
+            with pytest.raises(WarehouseBusy, match="held the turn over"):
+                require_turn(home)
+    require_turn(home)
 
 
 def test_a_run_within_a_turn_of_its_own_command_waits_for_nobody_in_postgres(tmp_path, postgres):
@@ -351,6 +371,24 @@ def test_a_run_that_is_terminated_is_canceled_lets_go_of_its_turn_and_is_not_mad
         assert [found for found in machines.instance.get_runs() if found.parent_run_id == run] == []
 
 
+def test_a_run_that_lost_its_turn_publishes_nothing_and_says_what_to_do(machines, postgres):
+    path = machines.home.folder / "warehouse.duckdb"
+    before = machines.home.warehouse.partition_versions()
+    assert len(before) == 3 * len(FIRST_WEEK)
+    with turn(machines.home, say=print):
+        run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
+        machines.dequeue()
+        until(lambda: machines.status(run) is dg.DagsterRunStatus.STARTED)  # and waits for its turn
+        file = duckdb.connect(path)  # when that comes, it waits for the file
+    until(lambda: cut_the_turns_of_others(postgres))
+    file.close()
+    assert machines.until_ended(run) == {dg.DagsterRunStatus.FAILURE}
+    rows, _ = run_history(machines.home, None, limit=1)
+    assert {row.status for row in rows} == {"FAILURE"}
+    assert all("held the turn over" in row.error and "Run the same command again" in row.error for row in rows)
+    pd.testing.assert_frame_equal(machines.home.warehouse.partition_versions(), before)
+
+
 def test_a_worker_killed_with_9_is_seen_and_its_run_made_once_more(machines):
     days = days_between(eligible_days, date(2023, 11, 8), date(2023, 11, 10))
     with turn(machines.home, say=print, making=Making(CASCADE, days[0], days[-1])):
@@ -388,7 +426,9 @@ def test_the_queue_keeps_its_limits(machines):
         waiting = [machines.status(run) is dg.DagsterRunStatus.QUEUED for run in of_backfills + others]
         assert waiting == [False, False, False, True, True, False, True]
         [ended, *_] = of_backfills
-        until(lambda: machines.status(ended) is dg.DagsterRunStatus.STARTED)  # one that begins meanwhile would say so afterwards
+        until(
+            lambda: machines.status(ended) is dg.DagsterRunStatus.STARTED
+        )  # one that begins meanwhile would say so afterwards
         assert machines.instance.run_launcher.terminate(ended)
         machines.dequeue()
         assert [machines.status(run) for run in of_backfills].count(dg.DagsterRunStatus.QUEUED) == 1
