@@ -92,8 +92,8 @@ def require_turn(home: Home) -> None:
 
 def _lost(home: Home) -> WarehouseBusy:
     return WarehouseBusy(
-        f"The connection to Postgres that held the turn over {home.folder} broke while its run made tables, so another may have "
-        "made some of them at the same time. Run the same command again: what is missing or does not fit together is made."
+        f"The connection to Postgres that held the turn over {home.folder} broke before its run had ended, so another may have made "
+        "some of its tables at the same time. Run the same command again: what is missing or does not fit together is made."
     )
 
 

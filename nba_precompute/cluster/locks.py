@@ -59,7 +59,7 @@ def locked(
                     take(connection, "advisory", number, exclusive)
             except OperationalError as refused:
                 if getattr(refused.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
-                    raise
+                    raise LockLost from refused
                 raise HeldTooLong(holders(connection, numbers)) from None
         yield waited, partial(require_open, connection)
         require_open(connection)
