@@ -420,17 +420,22 @@ def tick(home: Home, instance: dg.DagsterInstance, state: str, today: date) -> d
     seen = look(home, instance, today)
     asked = requests(seen, state)
     days_stopped = len(stopped(seen.failures))
-    left = seen.found.loc[(seen.found["state"] == state) & (state == STALE), "reason"].dropna()
     nothing = (
-        f"No {state} day can be made{f': {left.iloc[0]}' if len(left) else ''}."
-        if not days_stopped
-        else f"{days_stopped} days were stopped asking for: see {STOPPED_ASKING}."
+        f"{days_stopped} days were stopped asking for: see {STOPPED_ASKING}." if days_stopped else nothing_to_ask(seen, state)
     )
     return dg.SensorResult(
         run_requests=[run_request(each.run, each.mode, each.key, {READS_TAG: each.reads}) for each in asked],
         skip_reason=None if asked else nothing,
         asset_events=as_news(instance, stopped_asking_result(seen)),
     )
+
+
+def nothing_to_ask(seen: Look, state: str) -> str:
+    """That no day is asked for; of stale days with why the first is not. Missing ones may be the daily run's or have no games yet."""
+    if state == STALE:
+        for reason in seen.found.loc[seen.found["state"] == STALE, "reason"].dropna():
+            return f"No stale day can be made: {reason}."
+    return f"No {state} day can be made."
 
 
 def sensors(home: Home, clock: Clock) -> list[dg.SensorDefinition]:

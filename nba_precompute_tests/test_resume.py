@@ -128,8 +128,9 @@ def filled(simulated_season, tmp_path_factory):
 
 
 @pytest.fixture
-def home(filled, tmp_path):
-    """A copy of the filled home and its raw games, to be changed."""
+def home(filled, tmp_path, monkeypatch):
+    """A copy of the filled home and its raw games, to be changed; the code was loaded after it was filled."""
+    monkeypatch.setattr(coverage, "LOADED_AT", datetime.now(UTC).replace(tzinfo=None))
     shutil.copytree(filled.home.raw, tmp_path / "raw")
     shutil.copytree(filled.home.folder, tmp_path / "home")
     with duckdb.connect(tmp_path / "home" / "warehouse.duckdb") as connection:
