@@ -44,6 +44,7 @@ from nba_precompute.production import BACKFILL
 from nba_precompute.storage import WarehouseBusy
 from nba_precompute.turns import Making, locks, require_turn, turn
 from nba_precompute_tests.servers import running_postgres, running_redis, server_or_skip
+from nba_precompute_tests.test_command_line import command_line
 
 forked = multiprocessing.get_context("fork")  # a spawned process would import Dagster again, 3 s each
 
@@ -216,6 +217,26 @@ def test_a_database_that_cannot_be_used_is_named_with_what_it_must_be(tmp_path, 
         instance_of(home)
     assert "cret" not in f"{said.value} {home}"
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        (None, "it is not set"),
+        ("redis://127.0.0.1:1/0", "Connection refused"),
+        ("queue://127.0.0.1/0", "No such transport: queue"),
+        ("redis://:se:cret@127.0.0.1:1/0", "Connection refused"),
+    ],
+)
+def test_a_worker_whose_queue_cannot_be_used_says_so_in_a_sentence(tmp_path, postgres, address, why):
+    named = {"NBA_PRECOMPUTE_POSTGRES": postgres} | ({"NBA_PRECOMPUTE_REDIS": address} if address else {})
+    met = command_line(tmp_path / "home", "worker", environment=named)
+    said = " ".join(met.err.split())
+    assert met.exit_code == 2
+    assert "Could not run: The queue in NBA_PRECOMPUTE_REDIS cannot be used: " in said
+    assert why in said
+    assert "redis://HOST:6379/0" in said
+    assert "cret" not in said
 
 
 def test_a_process_of_another_machine_is_not_taken_for_dead(tmp_path):
