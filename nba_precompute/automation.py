@@ -1,4 +1,4 @@
-"""What runs by itself, each made by a function of its own module. Nothing here runs before a person has turned it on."""
+"""What runs by itself, each made by a function of its own module. Nothing of one machine runs before a person has turned it on."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from nba_precompute import daily_run, dashboard, ingested_games, next_phase, refresh
+from nba_precompute.cluster.lost_runs import lost_runs
 from nba_precompute.game_days import NEW_YORK, Clock
 from nba_precompute.home import Home
 from nba_precompute.predictions import SERVED_PREDICTIONS
@@ -37,7 +38,8 @@ def schedules(home: Home, clock: Clock) -> Sequence[dg.ScheduleDefinition]:
 def sensors(home: Home, clock: Clock, webhook: str | None) -> Sequence[dg.SensorDefinition]:
     """Every sensor."""
     home = _less_patient(home)
-    return [*refresh.sensors(home, clock), next_phase.sensor(home, clock, webhook, jobs())]
+    of_several_machines = [lost_runs] if home.postgres else []
+    return [*refresh.sensors(home, clock), next_phase.sensor(home, clock, webhook, jobs()), *of_several_machines]
 
 
 PREDICT_JOB = dg.define_asset_job(

@@ -48,6 +48,7 @@ from nba_precompute.home import DAGSTER_FOLDER, SIMULATED_LEAGUE, Home, hindranc
 from nba_precompute.instance import (
     PROCESS_TAG,
     HistoryUnreachable,
+    QueueUnreachable,
     become_ui,
     become_worker,
     cancel_runs_of_this_process,
@@ -112,6 +113,7 @@ def main(at_interruption: list[Callable[[], None]]) -> int:
         RawDataError,
         WarehouseError,
         HistoryUnreachable,
+        QueueUnreachable,
         game_days.CalendarError,
         TrainingError,
         files.FileNotWritten,

@@ -44,12 +44,19 @@ SETTINGS_OF_SEVERAL_MACHINES = Path(__file__).parent / "cluster" / "dagster.yaml
 
 ADDRESS = "postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
 
+QUEUE_ANSWERS_WITHIN_SECONDS = 5.0
+"""A Redis that is there answers at once."""
+
 FOLDER_IN_SETTINGS = f".nba/{DAGSTER_FOLDER}"
 """The storage folder that `dagster.yaml` names, for the default home."""
 
 
 class HistoryUnreachable(Exception):
     """The database of several machines cannot be used; the message says why and what is needed."""
+
+
+class QueueUnreachable(Exception):
+    """The queue of several machines, from which workers take runs, cannot be used; the message says why and what is needed."""
 
 
 def instance_of(home: Home) -> dg.DagsterInstance:
@@ -120,13 +127,15 @@ def become_ui(home: Home, port: int) -> NoReturn:
     """Go on as `dagster dev` over the home, in this process, so that it is the one that an interruption reaches."""
     with instance_of(home) as instance:
         end_runs_of_dead_processes(instance)
+        _try_queue(instance)
     # Dagster keeps by the code location's name what is turned on: it is the one that plain `dagster dev` has
     _become(home, ["dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml"), "--port", str(port)])
 
 
 def become_worker(home: Home, places: int) -> NoReturn:
     """Go on as a Celery worker that makes the runs of the home's queue, at most `places` at once."""
-    instance_of(home).dispose()
+    with instance_of(home) as instance:
+        _try_queue(instance)
     name = f"{uuid4().hex[:6]}@%h"  # several may be on one machine
     _become(home, ["celery", "-A", WORKER, "worker", "--concurrency", str(places), "--hostname", name, "--loglevel", "INFO"])
 
@@ -156,6 +165,20 @@ def _try_database(address: str) -> None:
         raise HistoryUnreachable(
             f"The history in NBA_PRECOMPUTE_POSTGRES cannot be used: {why}. Its address is {ADDRESS}, "
             "with a database that is there, and `uv sync --extra cluster` has its driver."
+        ) from None
+
+
+def _try_queue(instance: dg.DagsterInstance) -> None:
+    try:
+        celery = getattr(instance.run_launcher, "celery", None)  # other launchers have no queue of their own
+        if celery is not None:
+            celery.connection_for_write().ensure_connection(
+                max_retries=1, interval_start=0, timeout=QUEUE_ANSWERS_WITHIN_SECONDS
+            )
+    except Exception as wrong:
+        why = "it is not set" if isinstance(wrong, dg.DagsterInvalidConfigError) else str(wrong).splitlines()[0]
+        raise QueueUnreachable(
+            f"The queue in NBA_PRECOMPUTE_REDIS cannot be used: {why}. Its address is redis://HOST:6379/0, where a Redis runs."
         ) from None
 
 

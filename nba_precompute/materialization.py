@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 
 import dagster as dg
 import pandas as pd
@@ -26,6 +26,7 @@ from nba_precompute.storage import Publication
 from nba_precompute.tables.columns import Table
 from nba_precompute.tables.player_composite_factors import FACTORS, PLAYER_COMPOSITE_FACTORS
 from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS
+from nba_precompute.turns import require_turn
 
 ROW_COUNT = "dagster/partition_row_count"
 """Dagster's documented name of a partition's rows, in its metadata."""
@@ -266,6 +267,7 @@ def publish(
         [Publication(table, frame, inputs.days, inputs.read) for table, frame in frames],
         run_id=context.run.run_id,
         source=inputs.source.name,
+        before_commit=partial(require_turn, inputs.home),
     )
     metadata = {table.name: metadata_by_day(table, frame, versions) for table, frame in frames}
     results = judge_run(inputs, tables, {table.name: frame for table, frame in computed}, versions)

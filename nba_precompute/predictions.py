@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from nba_precompute.storage import Publication
 from nba_precompute.tables.ml_feature_store_v2 import ML_FEATURE_STORE_V2
 from nba_precompute.tables.points_predictions import POINTS_PREDICTIONS, points_predictions
 from nba_precompute.training import IN_USE, TrainingError
+from nba_precompute.turns import require_turn
 
 if TYPE_CHECKING:
     from nba_precompute.training.model import PointsModel, Say
@@ -220,7 +222,9 @@ def publish(home: Home, slates: Slates, frame: pd.DataFrame, run_id: str) -> pd.
         for day, row in zip(slates.facts_of_days.index, slates.facts_of_days.itertuples(), strict=True)
     }
     publication = Publication(POINTS_PREDICTIONS, frame, slates.days, read)
-    return home.warehouse.publish([publication], run_id=run_id, source=home.source().name)
+    return home.warehouse.publish(
+        [publication], run_id=run_id, source=home.source().name, before_commit=partial(require_turn, home)
+    )
 
 
 def materialize_predictions(context: dg.AssetExecutionContext, home: Home, place: str) -> Iterator[dg.MaterializeResult]:

@@ -46,10 +46,10 @@ EVERYTHING = Making(tuple(TABLES))
 
 
 class _OfThread(threading.local):
-    """The homes in Postgres whose turn this thread has."""
+    """The homes in Postgres whose turn this thread has, and what raises LockLost where it has it no more."""
 
     def __init__(self) -> None:
-        self.homes: set[str] = set()
+        self.homes: dict[str, Callable[[], None]] = {}
 
 
 _of_thread = _OfThread()
@@ -77,10 +77,24 @@ def turn(
             "Wait for it or end it, then run the same command again; nothing was changed."
         ) from None
     except LockLost as lost:
-        raise WarehouseBusy(
-            f"The connection to Postgres that held the turn over {home.folder} broke while its run made tables, so another may have "
-            "made some of them at the same time. Run the same command again: what does not fit together is stale and made again."
-        ) from lost
+        raise _lost(home) from lost
+
+
+def require_turn(home: Home) -> None:
+    """Raise WarehouseBusy where this thread had the turn over the home and lost it: what it has read may have changed since."""
+    require = _of_thread.homes.get(home.postgres or "")
+    if require is not None:
+        try:
+            require()
+        except LockLost as lost:
+            raise _lost(home) from lost
+
+
+def _lost(home: Home) -> WarehouseBusy:
+    return WarehouseBusy(
+        f"The connection to Postgres that held the turn over {home.folder} broke before its run had ended, so another may have made "
+        "some of its tables at the same time. Run the same command again: what is missing or does not fit together is made."
+    )
 
 
 @contextmanager
@@ -91,12 +105,12 @@ def _turn(home: Home, making: Making, wait_for: Callable[[str], None], wait_limi
     elif home.postgres in _of_thread.homes:
         yield False
     else:
-        with locked(home.postgres, locks(making), wait_for, wait_limit_seconds) as waited:
-            _of_thread.homes.add(home.postgres)
+        with locked(home.postgres, locks(making), wait_for, wait_limit_seconds) as (waited, require_held):
+            _of_thread.homes[home.postgres] = require_held
             try:
                 yield waited
             finally:
-                _of_thread.homes.remove(home.postgres)
+                del _of_thread.homes[home.postgres]
 
 
 @contextmanager

@@ -63,10 +63,10 @@ def running_postgres(program: Path, *options: str) -> Iterator[tuple[str, psutil
 
 
 @contextlib.contextmanager
-def running_redis(program: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """The address of an empty Redis that keeps nothing on disk, and its process."""
+def running_redis(program: Path, port: int | None = None) -> Iterator[tuple[str, psutil.Process]]:
+    """The address of an empty Redis that keeps nothing on disk, and its process; at the port where one is named."""
     with _folder_of() as folder:
-        port = free_port()
+        port = port or free_port()
         in_memory = ["--save", "", "--appendonly", "no", "--dir", folder]
         with _running([program, "--bind", "127.0.0.1", "--port", str(port), *in_memory], folder, port) as process:
             yield f"redis://127.0.0.1:{port}/0", process

@@ -8,10 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from datetime import date
 
 import dagster as dg
+import duckdb
+import pandas as pd
 import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -24,6 +27,8 @@ from sqlalchemy import create_engine
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.backfill import RangedRun, run_request
+from nba_precompute.cluster import launcher
+from nba_precompute.cluster.lost_runs import lost_runs
 from nba_precompute.game_days import days_between, eligible_days, game_days
 from nba_precompute.history import run_history
 from nba_precompute.home import Home
@@ -37,8 +42,9 @@ from nba_precompute.instance import (
 )
 from nba_precompute.production import BACKFILL
 from nba_precompute.storage import WarehouseBusy
-from nba_precompute.turns import Making, locks, turn
+from nba_precompute.turns import Making, locks, require_turn, turn
 from nba_precompute_tests.servers import running_postgres, running_redis, server_or_skip
+from nba_precompute_tests.test_command_line import command_line
 
 forked = multiprocessing.get_context("fork")  # a spawned process would import Dagster again, 3 s each
 
@@ -154,13 +160,34 @@ def test_a_killed_process_has_no_turn_in_postgres_any_more(tmp_path, postgres):
 def test_a_turn_whose_connection_breaks_is_told_of_when_it_ends(tmp_path, postgres):
     """As after a restart of Postgres: another may have had the turn meanwhile."""
     with (
-        pytest.raises(WarehouseBusy, match=r"held the turn over .* broke while its run made tables"),
+        pytest.raises(WarehouseBusy, match=r"held the turn over .* broke before its run had ended"),
         turn(Home(tmp_path, postgres=postgres), print),
-        create_engine(postgres).connect() as other,
     ):
-        other.exec_driver_sql(
+        assert cut_the_turns_of_others(postgres) > 0
+
+
+def cut_the_turns_of_others(postgres):
+    """End the connections that hold locks, as a restart of Postgres or a broken network does; how many there were."""
+    with create_engine(postgres).connect() as connection:
+        cut = (
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
         )
+        return len(connection.exec_driver_sql(cut).fetchall())
+
+
+def test_a_turn_is_required_while_it_is_held_and_is_no_more_once_its_connection_broke(tmp_path, postgres):
+    home = home_at(tmp_path, postgres)
+    require_turn(home)  # what is published outside of turns needs none
+    mine = contextlib.ExitStack()
+    mine.enter_context(turn(home, print))
+    require_turn(home)
+    assert cut_the_turns_of_others(postgres) > 0
+    for _ in range(2):  # a connection that broke is opened again when it is used
+        with pytest.raises(WarehouseBusy, match="held the turn over"):
+            require_turn(home)
+    with pytest.raises(WarehouseBusy, match="held the turn over"):
+        mine.close()
+    require_turn(home)
 
 
 def test_a_run_within_a_turn_of_its_own_command_waits_for_nobody_in_postgres(tmp_path, postgres):
@@ -190,6 +217,26 @@ def test_a_database_that_cannot_be_used_is_named_with_what_it_must_be(tmp_path, 
         instance_of(home)
     assert "cret" not in f"{said.value} {home}"
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        (None, "it is not set"),
+        ("redis://127.0.0.1:1/0", "Connection refused"),
+        ("queue://127.0.0.1/0", "No such transport: queue"),
+        ("redis://:se:cret@127.0.0.1:1/0", "Connection refused"),
+    ],
+)
+def test_a_worker_whose_queue_cannot_be_used_says_so_in_a_sentence(tmp_path, postgres, address, why):
+    named = {"NBA_PRECOMPUTE_POSTGRES": postgres} | ({"NBA_PRECOMPUTE_REDIS": address} if address else {})
+    met = command_line(tmp_path / "home", "worker", environment=named)
+    said = " ".join(met.err.split())
+    assert met.exit_code == 2
+    assert "Could not run: The queue in NBA_PRECOMPUTE_REDIS cannot be used: " in said
+    assert why in said
+    assert "redis://HOST:6379/0" in said
+    assert "cret" not in said
 
 
 def test_a_process_of_another_machine_is_not_taken_for_dead(tmp_path):
@@ -235,8 +282,8 @@ def until(look):
 class Machines:
     """A home with Postgres, Redis and workers; what the daemon does is done when it is asked for."""
 
-    def __init__(self, home, folder):
-        self.home, self.folder = home, folder
+    def __init__(self, home, folder, redis, servers):
+        self.home, self.folder, self.redis, self.servers = home, folder, redis, servers
         self.instance = instance_of(home)
         self.context = WorkspaceProcessContext(self.instance, WorkspaceFileTarget([str(REPOSITORY / "workspace.yaml")]))
         self.workers = []
@@ -246,6 +293,16 @@ class Machines:
         with (self.folder / f"worker-{number}.log").open("w") as said:
             command = [sys.executable, "-m", "nba_precompute", "worker"]
             self.workers.append(subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True))
+
+    def restart_redis(self):
+        """What it had is lost."""
+        [port] = {connection.laddr.port for connection in self.redis.net_connections("tcp")}
+        self.redis.kill()
+        self.redis.wait()
+        _, self.redis = self.servers.enter_context(running_redis(server_or_skip("redis-server"), port))
+
+    def workers_that_answer(self):
+        return len(self.instance.run_launcher.celery.control.ping(timeout=1.0))
 
     def said(self, number):
         return (self.folder / f"worker-{number}.log").read_text()
@@ -281,11 +338,21 @@ class Machines:
     def look_after_runs(self):
         self.let(MonitoringDaemon(interval_seconds=10))
 
+    def look_for_lost_runs(self):
+        """One tick of the sensor."""
+        context = dg.build_sensor_context(self.instance, sensor_name=lost_runs.name)
+        return lost_runs.evaluate_tick(context).skip_message
+
     def retry(self):
         self.let(EventLogConsumerDaemon())
 
     def status(self, run_id):
         return self.instance.get_run_by_id(run_id).status
+
+    def state_of_task(self, run_id):
+        """What Celery last wrote of the run."""
+        task = self.instance.get_run_by_id(run_id).tags["dagster-celery/task_id"]
+        return self.instance.run_launcher.celery.AsyncResult(task).state
 
     def until_ended(self, *runs):
         until(lambda: {self.status(run) for run in runs} <= ENDED)
@@ -302,12 +369,13 @@ class Machines:
 @pytest.fixture(scope="module")
 def machines(postgres, simulated_season, tmp_path_factory):
     folder = tmp_path_factory.mktemp("machines")
-    with running_redis(server_or_skip("redis-server")) as (redis, _), pytest.MonkeyPatch.context() as environment:
+    with contextlib.ExitStack() as servers, pytest.MonkeyPatch.context() as environment:
+        address, process = servers.enter_context(running_redis(server_or_skip("redis-server")))
         environment.setenv("NBA_PRECOMPUTE_POSTGRES", postgres)
-        environment.setenv("NBA_PRECOMPUTE_REDIS", redis)
+        environment.setenv("NBA_PRECOMPUTE_REDIS", address)
         environment.setenv("NBA_PRECOMPUTE_HOME", str(folder / "home"))
         environment.setenv("NBA_PRECOMPUTE_RAW", str(simulated_season.path))
-        found = Machines(Home(folder / "home", simulated_season.path, postgres=postgres), folder)
+        found = Machines(Home(folder / "home", simulated_season.path, postgres=postgres), folder, process, servers)
         try:
             for _ in range(2):
                 found.start_worker()
@@ -320,6 +388,13 @@ def machines(postgres, simulated_season, tmp_path_factory):
                     os.killpg(worker.pid, signal.SIGKILL)
                 worker.wait()
             found.instance.dispose()
+
+
+@pytest.fixture
+def short_patience(monkeypatch):
+    """How many seconds a worker has for its first answer, so that a test of a silent one takes less than a minute."""
+    monkeypatch.setattr(launcher, "PATIENCE_SECONDS", (0.5, 5.0))
+    return 0.5
 
 
 FIRST_WEEK = days_between(game_days, date(2023, 10, 24), date(2023, 10, 31))
@@ -351,7 +426,79 @@ def test_a_run_that_is_terminated_is_canceled_lets_go_of_its_turn_and_is_not_mad
         assert [found for found in machines.instance.get_runs() if found.parent_run_id == run] == []
 
 
-def test_a_worker_killed_with_9_is_seen_and_its_run_made_once_more(machines):
+def test_a_run_that_lost_its_turn_publishes_nothing_and_says_what_to_do(machines, postgres):
+    path = machines.home.folder / "warehouse.duckdb"
+    before = machines.home.warehouse.partition_versions()
+    assert len(before) == 3 * len(FIRST_WEEK)
+    with turn(machines.home, say=print):
+        run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
+        machines.dequeue()
+        until(lambda: machines.status(run) is dg.DagsterRunStatus.STARTED)  # and waits for its turn
+        file = duckdb.connect(path)  # when that comes, it waits for the file
+    until(lambda: cut_the_turns_of_others(postgres))
+    file.close()
+    assert machines.until_ended(run) == {dg.DagsterRunStatus.FAILURE}
+    rows, _ = run_history(machines.home, None, limit=1)
+    assert {row.status for row in rows} == {"FAILURE"}
+    assert all("held the turn over" in row.error and "Run the same command again" in row.error for row in rows)
+    pd.testing.assert_frame_equal(machines.home.warehouse.partition_versions(), before)
+
+
+def test_a_run_goes_on_where_its_worker_answers_late_or_redis_lost_its_data(machines, short_patience):
+    with turn(machines.home, say=print):  # it waits for its turn meanwhile
+        run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
+        machines.dequeue()
+        until(lambda: machines.status(run) is dg.DagsterRunStatus.STARTED)
+        worker = machines.workers[machines.worker_of(run)]
+        worker.send_signal(signal.SIGSTOP)
+        late = threading.Timer(2 * short_patience, worker.send_signal, [signal.SIGCONT])
+        late.start()
+        machines.look_after_runs()
+        assert machines.status(run) is dg.DagsterRunStatus.STARTED
+        late.join()
+
+        machines.restart_redis()
+        record = machines.instance.get_run_by_id(run)
+        stock = CeleryRunLauncher.check_run_worker_health(machines.instance.run_launcher, record)
+        assert stock.status.value == "UNKNOWN"  # it has lost its data, and what is unknown is ended
+        list(MonitoringDaemon(interval_seconds=10).run_iteration(machines.context))  # finds its connection to Redis closed
+        assert machines.status(run) is dg.DagsterRunStatus.STARTED
+        until(lambda: machines.workers_that_answer() == 2)
+        machines.look_after_runs()
+        assert machines.status(run) is dg.DagsterRunStatus.STARTED
+    assert machines.until_ended(run) == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_a_run_waits_in_redis_for_a_worker_and_one_whose_worker_died_before_it_began_is_made_once_more(
+    machines, postgres, short_patience
+):
+    for worker in machines.workers:
+        worker.send_signal(signal.SIGSTOP)
+    run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
+    machines.dequeue()
+    machines.look_for_lost_runs()
+    assert machines.status(run) is dg.DagsterRunStatus.STARTING
+    with create_engine(postgres).begin() as connection:
+        connection.exec_driver_sql("LOCK TABLE event_logs IN SHARE MODE")
+        killed, *others = machines.workers
+        killed.send_signal(signal.SIGCONT)
+        until(lambda: machines.state_of_task(run) == "STARTED")  # and cannot say to Dagster that it began
+        killed.kill()
+        killed.wait()
+    machines.look_after_runs()
+    assert machines.status(run) is dg.DagsterRunStatus.STARTING
+    machines.look_for_lost_runs()
+    assert machines.status(run) is dg.DagsterRunStatus.FAILURE
+    for worker in others:
+        worker.send_signal(signal.SIGCONT)
+    machines.start_worker()
+    machines.retry()
+    [again] = [found.run_id for found in machines.instance.get_runs() if found.parent_run_id == run]
+    machines.dequeue()
+    assert machines.until_ended(again) == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_a_worker_killed_with_9_is_seen_and_its_run_made_once_more(machines, short_patience):
     days = days_between(eligible_days, date(2023, 11, 8), date(2023, 11, 10))
     with turn(machines.home, say=print, making=Making(CASCADE, days[0], days[-1])):
         run = machines.launch(CASCADE_TABLES, days)

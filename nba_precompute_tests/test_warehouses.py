@@ -12,7 +12,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from nba_precompute.storage import ContractError, Publication, SchemaChanged, SourceMismatch, WarehouseError
+from nba_precompute.storage import ContractError, Publication, SchemaChanged, SourceMismatch, WarehouseBusy, WarehouseError
 from nba_precompute.storage.bigquery import bigquery_warehouse
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.storage.duckdb import DuckDBWarehouse
@@ -257,6 +257,14 @@ def test_what_is_not_there_reads_as_no_rows(nothing, unchanged):
     pd.testing.assert_series_equal(nothing.partition_versions().dtypes, unchanged.partition_versions().dtypes)
 
 
+def test_what_is_raised_before_the_commit_ends_the_publication_and_the_old_rows_stay(unchanged):
+    def refuse():
+        raise WarehouseBusy("the turn is over")
+
+    with pytest.raises(WarehouseBusy, match="the turn is over"):
+        unchanged.publish([publication(rows(MONDAY, points=1), MONDAY)], run_id="late", source="games", before_commit=refuse)
+
+
 # --------------------------------------------------------------------------------------------- contracts that change
 
 
@@ -314,7 +322,9 @@ def meanings(warehouse):
 # ------------------------------------------------------------------------------------------------------ several at once
 
 OTHER = team_table("other_days")
-TIMES = 3
+TIMES = 2
+FIRST_IDS = [1, 51, 101, 151]
+"""Of four writers, as many as there are runs at once on several machines."""
 
 
 def publish_several_times(place, run_ids):
@@ -326,9 +336,11 @@ def publish_several_times(place, run_ids):
         warehouse.publish(together, run_id=str(number), source="games")
 
 
-def test_readers_never_see_half_of_a_publication_of_two_writers_and_versions_are_of_the_rows(place):
+def test_readers_never_see_half_of_a_publication_of_four_writers_and_versions_are_of_the_rows(place):
     publish_several_times(place, [0])
-    writers = [processes.Process(target=publish_several_times, args=(place, range(start, start + TIMES))) for start in (1, 101)]
+    writers = [
+        processes.Process(target=publish_several_times, args=(place, range(start, start + TIMES))) for start in FIRST_IDS
+    ]
     for writer in writers:
         writer.start()
     warehouse, seen = place.open(), []
@@ -336,13 +348,13 @@ def test_readers_never_see_half_of_a_publication_of_two_writers_and_versions_are
         of_both = pd.concat(warehouse.read_together([(table, MONDAY, TUESDAY) for table in (TABLE, OTHER)]))
         assert len(of_both) == 8
         seen.append(set(of_both["points"]))
-    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert [writer.exitcode for writer in writers] == [0] * len(FIRST_IDS)
     assert [values for values in seen if len(values) != 1] == []
     assert len(seen) > 1
 
     versions = warehouse.partition_versions()
     assert len(versions) == 4
-    assert set(versions["run_id"]) == {str(points(warehouse)[MONDAY][0])} <= {str(TIMES), str(100 + TIMES)}
+    assert set(versions["run_id"]) == {str(points(warehouse)[MONDAY][0])} <= {str(first + TIMES - 1) for first in FIRST_IDS}
     for table in (TABLE, OTHER):
         stored = warehouse.read(table)
         of_table = versions[versions["table_name"] == table.qualified_name]["content_hash"]

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
 
 from sqlalchemy import Connection, NullPool, create_engine, text
@@ -36,10 +37,11 @@ class LockLost(Exception):
 @contextmanager
 def locked(
     address: str, is_exclusive: Mapping[str, bool], on_wait: Callable[[str], None], wait_limit_seconds: float
-) -> Iterator[bool]:
-    """Hold the locks, each exclusively or shared, while this lasts; yields whether somebody had to be waited for.
+) -> Iterator[tuple[bool, Callable[[], None]]]:
+    """Hold the locks, each exclusively or shared, while this lasts.
 
-    Says who that is to `on_wait`. Locks are taken in the order of their numbers, so that no two wait for each other.
+    Yields whether somebody had to be waited for, which `on_wait` is told of, and what raises LockLost where the locks ended before
+    the work. Locks are taken in the order of their numbers, so that no two wait for each other.
     """
     numbers = dict(sorted((number_of(name), exclusive) for name, exclusive in is_exclusive.items()))
     engine = create_engine(address, poolclass=NullPool, isolation_level="AUTOCOMMIT")
@@ -57,13 +59,20 @@ def locked(
                     take(connection, "advisory", number, exclusive)
             except OperationalError as refused:
                 if getattr(refused.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
-                    raise
+                    raise LockLost from refused
                 raise HeldTooLong(holders(connection, numbers)) from None
-        yield waited
-        try:
-            connection.exec_driver_sql("SELECT 1")
-        except DBAPIError as gone:
-            raise LockLost from gone
+        yield waited, partial(require_open, connection)
+        require_open(connection)
+
+
+def require_open(connection: Connection) -> None:
+    """Raise LockLost where the connection is, or was, broken: with it went its locks, and it would be opened again without them."""
+    if connection.invalidated:
+        raise LockLost
+    try:
+        connection.exec_driver_sql("SELECT 1")
+    except DBAPIError as gone:
+        raise LockLost from gone
 
 
 def take(connection: Connection, how: str, number: int, exclusive: bool) -> bool:

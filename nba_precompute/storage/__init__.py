@@ -3,7 +3,7 @@
 Publication is all or nothing: the days of a run are replaced together, rows and content hashes in one transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
@@ -67,10 +67,18 @@ class Publication:
 class Warehouse(Protocol):
     """Tables by day."""
 
-    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> pd.DataFrame:
+    def publish(
+        self,
+        publications: Sequence[Publication],
+        *,
+        run_id: str,
+        source: str,
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> pd.DataFrame:
         """Replace the days of every publication, all in one transaction; the first publication of all fixes the source.
 
-        Returns what `partition_versions` has of these days from now on.
+        `before_commit` is called when all else is done; what it raises ends the publication, and the old rows stay. Returns what
+        `partition_versions` has of these days from now on.
         """
         ...
 

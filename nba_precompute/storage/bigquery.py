@@ -131,7 +131,14 @@ class BigQueryWarehouse:
     _spent: Counter[str] = field(default_factory=Counter, repr=False, compare=False)
     _counting: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> pd.DataFrame:
+    def publish(
+        self,
+        publications: Sequence[Publication],
+        *,
+        run_id: str,
+        source: str,
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> pd.DataFrame:
         """Validate every frame against its contract, load all into staging, then replace days and versions in one transaction."""
         frames = validated(publications)
         versions = [versions_of(publication, frame, run_id) for publication, frame in zip(publications, frames, strict=True)]
@@ -150,7 +157,7 @@ class BigQueryWarehouse:
             ]
             staged_versions = self._load_versions(f"{identity}_versions", published)
             try:
-                self._replace(identity, publications, frames, staged, published, staged_versions, source)
+                self._replace(identity, publications, frames, staged, published, staged_versions, source, before_commit)
             except answers.BadRequest:
                 if (known := self.source()) != source:  # somebody else was first to publish
                     raise self._source_mismatch(known, source) from None
@@ -429,6 +436,7 @@ class BigQueryWarehouse:
         versions: pd.DataFrame,
         staged_versions: str,
         source: str,
+        before_commit: Callable[[], None],
     ) -> None:
         """Delete the days of every table, insert what was staged, and the same of their versions, in one transaction."""
         sources, kept = self._name(REFERENCE, "source"), self._name(REFERENCE, "partition_versions")
@@ -459,7 +467,7 @@ class BigQueryWarehouse:
             ]
         named = ", ".join(VERSION_COLUMNS)
         statements += [f"INSERT INTO {kept} ({named}) SELECT {named} FROM `{staged_versions}`", "COMMIT TRANSACTION"]
-        self._script(f"publish_{identity}", statements, *parameters)
+        self._script(f"publish_{identity}", statements, *parameters, before=before_commit)
 
     def _source_mismatch(self, known: str | None, asked_for: str) -> SourceMismatch:
         another = "another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)"
@@ -510,16 +518,19 @@ class BigQueryWarehouse:
 
         return self._job(f"read_{uuid.uuid4().hex}", begin, rows).to_pandas(date_as_object=False, types_mapper=NULLABLE.get)
 
-    def _script(self, job_id: str, statements: Sequence[str], *parameters: Any) -> None:
+    def _script(
+        self, job_id: str, statements: Sequence[str], *parameters: Any, before: Callable[[], None] = lambda: None
+    ) -> None:
         config = bigquery.QueryJobConfig(
             query_parameters=list(parameters), maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL
         )
         sql = ";\n".join(statements) + ";"
-        self._job(
-            job_id,
-            lambda of_try: self.client.query(sql, job_config=config, job_id=of_try, job_retry=None, **ONCE),
-            _finished,
-        )
+
+        def begin(of_try: str) -> bigquery.QueryJob:
+            before()  # of every try: minutes may lie between them
+            return self.client.query(sql, job_config=config, job_id=of_try, job_retry=None, **ONCE)
+
+        self._job(job_id, begin, _finished)
 
     def _job(self, identity: str, begin: Callable[[str], Any], take: Callable[[Any], Answer]) -> Answer:
         """What `take` gets of a job that runs once, however often it has to be submitted or its answer to be asked for.

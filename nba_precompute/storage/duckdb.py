@@ -104,7 +104,14 @@ class DuckDBWarehouse:
     path: Path
     wait_limit_seconds: float = WAIT_LIMIT_SECONDS
 
-    def publish(self, publications: Sequence[Publication], *, run_id: str, source: str) -> pd.DataFrame:
+    def publish(
+        self,
+        publications: Sequence[Publication],
+        *,
+        run_id: str,
+        source: str,
+        before_commit: Callable[[], None] = lambda: None,
+    ) -> pd.DataFrame:
         """Validate every frame against its contract, then replace all days and their versions in one transaction."""
         frames = validated(publications)
         versions = [versions_of(publication, frame, run_id) for publication, frame in zip(publications, frames, strict=True)]
@@ -120,6 +127,7 @@ class DuckDBWarehouse:
                     _prepare_table(connection, table)
                     _replace_days(connection, table.qualified_name, table.day, publication.days, frame)
                     _replace_versions(connection, table.qualified_name, publication.days, of_days)
+                before_commit()
 
         self._patiently(write, read_only=False)
         return pd.concat(versions, ignore_index=True)

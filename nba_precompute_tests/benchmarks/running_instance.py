@@ -36,7 +36,7 @@ from nba_precompute_tests.ui import ask, running_ui
 SEASON = next(season for season in SEASONS if season.name == "2023-24")
 START, MIDDLE, END = SEASON.first_game, date(2023, 12, 15), date(2024, 1, 31)
 
-GIVE_UP_SECONDS = 1200.0
+GIVE_UP_SECONDS = 3600.0
 
 NO_RETRY_WITHIN_SECONDS = 60.0
 """The daemon retries a failed run within its next look, half a minute later at most."""

@@ -1,10 +1,10 @@
 """A backfill by seasons over one worker and over two, as on several machines: equal tables, the time of each part, a worker killed.
 
-`uv run python -m nba_precompute_tests.benchmarks.scale_out [--raw DIR] [--seasons 2023-24 ...] [--days 20] [--warehouse bigquery]`
-prints a row a number of workers, beside the command line alone, and one of the kill. It ends with exit code 1 where tables differ,
-where the queue did not keep its limits, or where the killed run was not made once more. Servers, workers and the UI share this one
-machine. A run of which some days cannot be trusted publishes the others and counts as failed (the play-in games of 2022 in the real
-games).
+`uv run python -m nba_precompute_tests.benchmarks.scale_out [--raw DIR] [--seasons 2023-24 ...] [--days 20] [--workers 1 2]
+[--warehouse bigquery]` prints a row a number of workers, beside the command line's over DuckDB, and one of the kill. It ends with exit
+code 1 where the content hashes are not the command line's, or there are none, where other runs failed than those with days that the
+command line leaves out too (the play-in games of 2022 in the real games), where a worker got no run, where the queue did not keep its
+limit, or where the killed run was not made once more. Servers, workers and the UI share this one machine.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -85,15 +85,15 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running_workers(number: int, folder: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Workers of the environment's home, ready for runs."""
+def running_workers(logs: Sequence[Path]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Workers of the environment's home, ready for runs, one a log."""
     workers = []
     try:
-        for place in range(number):
-            with (folder / f"worker-{place}.log").open("w") as said:
+        for log in logs:
+            with log.open("w") as said:
                 command = [sys.executable, "-m", "nba_precompute", "worker"]
                 workers.append(subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True))
-        until(lambda: all(" ready." in (folder / f"worker-{place}.log").read_text() for place in range(number)))
+        until(lambda: all(" ready." in log.read_text() for log in logs))
         yield workers
     finally:
         for worker in workers:
@@ -107,58 +107,96 @@ def days_of(season: Season, number: int) -> tuple[date, date]:
     return season.first_game, min(season.eligible_days[:number][-1], LAST_DAY)
 
 
+ROUNDS = {"summaries": (SUMMARY_TABLES, game_days), "cascade": (CASCADE_TABLES, eligible_days)}
+"""A backfill's tables, and whose days they have."""
+
+
+def expected_failures(known: pd.Series, seasons: Sequence[Season], number: int) -> set[str]:
+    """The backfills of which the command line left days out, because they cannot be trusted."""
+    return {
+        f"{name} of {season.name}"
+        for name, (tables, partitions) in ROUNDS.items()
+        for season in seasons
+        for table in tables
+        for day in days_between(partitions, *days_of(season, number))
+        if (table.qualified_name, pd.Timestamp(day)) not in known.index
+    }
+
+
 @dataclass
 class Story:
     """Some seasons on some workers, and what was seen of them."""
 
     url: str
     instance: dg.DagsterInstance
-    parts: Parts
+    logs: Sequence[Path]
     seasons: Sequence[Season]
     days: int
     most_at_once: int = 0
-    runs: int = 0
-    failed: int = 0
+    runs: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
 
-    def round(self, tables: Sequence, partitions: dg.PartitionsDefinition) -> float:
-        """A backfill a season; for how many seconds."""
-        began = time.monotonic()
-        backfills = []
-        for season in self.seasons:
-            days = days_between(partitions, *days_of(season, self.days))
-            backfills.append(launch(self.url, tables, days[0], days[-1]))
-        until(lambda: self.look(backfills))
-        found = [run.dagster_run for backfill in backfills for run in runs_of(self.instance, backfill)]
-        self.runs += len(found)
-        self.failed += sum(not run.is_success for run in found)
-        return time.monotonic() - began
+    def backfill(self, round_name: str, season: Season) -> str:
+        """Launch the backfill of a season."""
+        tables, partitions = ROUNDS[round_name]
+        days = days_between(partitions, *days_of(season, self.days))
+        return launch(self.url, tables, days[0], days[-1])
+
+    def tell(self) -> None:
+        """A backfill a season, of the summaries and then of the cascade, until they have ended."""
+        for name in ROUNDS:
+            began = time.monotonic()
+            backfills = {f"{name} of {season.name}": self.backfill(name, season) for season in self.seasons}
+            until(lambda: self.look([*backfills.values()]))  # noqa: B023  it is called here
+            self.seconds.append(time.monotonic() - began)
+            self.failed |= {
+                words for words, backfill in backfills.items() if not all(run.is_success for run in self.runs_of(backfill))
+            }
+        self.runs = [log.read_text().count(" received") for log in self.logs]
+
+    def runs_of(self, backfill: str) -> list[dg.DagsterRun]:
+        """The runs of a backfill, in order."""
+        return [record.dagster_run for record in runs_of(self.instance, backfill)]
 
     def look(self, backfills: Sequence[str]) -> bool:
         """Whether all have ended; counts the runs that are launched now."""
         self.most_at_once = max(self.most_at_once, self.instance.get_runs_count(dg.RunsFilter(statuses=LAUNCHED)))
-        runs = [runs_of(self.instance, backfill) for backfill in backfills]
-        return all(found and {run.dagster_run.status for run in found} <= ENDED for found in runs)
+        runs = [self.runs_of(backfill) for backfill in backfills]
+        return all(found and {run.status for run in found} <= ENDED for found in runs)
+
+    def differences(self, expected: set[str]) -> list[str]:
+        """What failed and should not have, and what should have failed and did not."""
+        failed, ended_well = sorted(self.failed - expected), sorted(expected - self.failed)
+        return [f"{words} FAILED" for words in failed] + [f"{words} was to fail, and DID NOT" for words in ended_well]
 
 
-def kill_a_worker(story: Story, workers: Sequence[subprocess.Popen[bytes]], folder: Path) -> tuple[str, bool]:
-    """kill -9 of the worker that makes a season; how its run ended, and the one in its place."""
-    days = days_between(eligible_days, *days_of(story.seasons[0], story.days))
-    backfill = launch(story.url, CASCADE_TABLES, days[0], days[-1])
+@dataclass(frozen=True)
+class Killed:
+    """What became of a run whose worker was killed, in words, and whether it is as it should be."""
+
+    words: str
+    is_right: bool
+
+
+def kill_a_worker(story: Story, workers: Sequence[subprocess.Popen[bytes]]) -> Killed:
+    """kill -9 of the worker that makes a season again; how its run ended, and the one in its place."""
+    backfill = story.backfill("cascade", story.seasons[0])
 
     def runs() -> list[dg.DagsterRun]:
-        return [record.dagster_run for record in runs_of(story.instance, backfill)]
+        return story.runs_of(backfill)
 
     until(lambda: any(run.status is dg.DagsterRunStatus.STARTED for run in runs()))
     time.sleep(SOME_WAY_INTO_THE_RUN)
     task = runs()[0].tags["dagster-celery/task_id"]
-    [worker] = [place for place in range(len(workers)) if task in (folder / f"worker-{place}.log").read_text()]
-    workers[worker].kill()
+    [worker] = [worker for worker, log in zip(workers, story.logs, strict=True) if task in log.read_text()]
+    worker.kill()
     ended = until(lambda: runs()[0].status in ENDED)
     again = until(lambda: len(runs()) > 1 and runs()[1].status is dg.DagsterRunStatus.STARTED)
     rest = until(lambda: {run.status for run in runs()} <= ENDED)
     statuses = [run.status.value for run in runs()]
     words = f"{', '.join(statuses)}; ended {ended:.0f} s after the kill, begun again {again:.0f} s and done {rest:.0f} s later"
-    return words, statuses == ["FAILURE", "SUCCESS"]
+    return Killed(words, statuses == ["FAILURE", "SUCCESS"])
 
 
 def hashes() -> pd.Series:
@@ -171,10 +209,8 @@ def emulators() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "local_bigquery" in " ".join(child.cmdline())]
 
 
-def spread(
-    number: int, seasons: Sequence[Season], days: int, folder: Path, with_kill: bool
-) -> tuple[Story, list[float], pd.Series, str, bool]:
-    """The seasons over a number of workers: seconds of the two rounds, CPU seconds of each part, and the kill."""
+def spread(number: int, seasons: Sequence[Season], days: int, folder: Path) -> tuple[Story, pd.Series, Killed | None]:
+    """The seasons over a number of workers, the CPU seconds of each part, and where there are several the kill of one."""
     postgres, redis = program("postgres"), program("redis-server")
     assert postgres, "no Postgres: apt-get install postgresql"
     assert redis, "no Redis: apt-get install redis-server"
@@ -184,17 +220,17 @@ def spread(
         stack.enter_context(environment({"NBA_PRECOMPUTE_POSTGRES": database, "NBA_PRECOMPUTE_REDIS": queue}))
         home = home_of_environment()
         url = stack.enter_context(running_ui(home))
-        workers = stack.enter_context(running_workers(number, folder))
+        logs = [folder / f"worker-{place}.log" for place in range(number)]
+        workers = stack.enter_context(running_workers(logs))
         instance = stack.enter_context(instance_of(home))
         processes = [psutil.Process(worker.pid) for worker in workers]
         of_ui = [child for child in psutil.Process().children() if "dagster" in child.cmdline()]
         parts = Parts(dict(zip(PARTS, (processes, [of_postgres], [of_redis], of_ui, emulators()), strict=True)))
-        story = Story(url, instance, parts, seasons, days)
+        story = Story(url, instance, logs, seasons, days)
         before = parts.cpu_seconds()
-        seconds = [story.round(SUMMARY_TABLES, game_days), story.round(CASCADE_TABLES, eligible_days)]
+        story.tell()
         spent = parts.cpu_seconds() - before
-        words, is_right = kill_a_worker(story, workers, folder) if with_kill else ("", True)
-        return story, seconds, spent, words, is_right
+        return story, spent, kill_a_worker(story, workers) if number > 1 else None
 
 
 def typed(seasons: Sequence[Season], number: int) -> tuple[float, float]:
@@ -215,48 +251,61 @@ def main() -> None:
     parser.add_argument("--seasons", nargs="+", default=[season.name for season in SEASONS if season.first_game < LAST_DAY])
     parser.add_argument("--days", type=int, default=ALL_DAYS, help="of each season's cascade")
     parser.add_argument("--warehouse", choices=["duckdb", "bigquery"], default="duckdb")
+    parser.add_argument("--workers", nargs="+", type=int, default=[1, 2])
     asked = parser.parse_args()
     seasons = [season for season in SEASONS if season.name in asked.seasons]
-    limit = yaml.safe_load(SETTINGS_OF_SEVERAL_MACHINES.read_text())["concurrency"]["runs"]["tag_concurrency_limits"][0][
-        "limit"
-    ]
+    [of_backfills] = yaml.safe_load(SETTINGS_OF_SEVERAL_MACHINES.read_text())["concurrency"]["runs"]["tag_concurrency_limits"]
     grid = Grid(
-        "", "runs", "failed", "most at once", "summaries s", "cascade s", *(f"{part} CPU s" for part in PARTS), "content hashes"
+        "",
+        "runs a worker",
+        "failed",
+        "most at once",
+        "summaries s",
+        "cascade s",
+        *(f"{part} CPU s" for part in PARTS),
+        "hashes",
     )
-    grid.title = f"{', '.join(asked.seasons)} of {asked.raw}, {asked.warehouse}"
-    right, known = [], None
+    grid.title = f"{', '.join(season.name for season in seasons)} of {asked.raw}, {asked.days} days, {asked.warehouse}"
+    right, said = [], []
     with tempfile.TemporaryDirectory(prefix="scale_out-") as name, contextlib.ExitStack() as stack:
-        local = stack.enter_context(local_bigquery(Path(name))) if asked.warehouse == "bigquery" else None
-        for number in 0, 1, 2:
-            folder = Path(name) / f"workers-{number}"
-            folder.mkdir()
-            of_home = {"NBA_PRECOMPUTE_HOME": str(folder / "home"), "NBA_PRECOMPUTE_RAW": str(asked.raw.resolve())}
-            with environment(of_home | (local.environment(f"workers_{number}_") if local else {})):
-                if number == 0:
-                    before = sum(map(cpu_of_tree, emulators()))
-                    seconds, cpu = typed(seasons, asked.days)
-                    emulator = f"{sum(map(cpu_of_tree, emulators())) - before:.0f}"
-                    known = hashes()
-                    grid.add_row(
-                        "command line", "", "1", "", f"{seconds:.0f}", f"{cpu:.0f}", "", "", "", emulator, str(len(known))
-                    )
-                    continue
-                story, rounds, spent, killed, is_right = spread(number, seasons, asked.days, folder, with_kill=number == 2)
+        folder = Path(name)
+        of_raw = {"NBA_PRECOMPUTE_RAW": str(asked.raw.resolve())}
+        with environment(of_raw | {"NBA_PRECOMPUTE_HOME": str(folder / "typed")}):
+            seconds, cpu = typed(seasons, asked.days)
+            known = hashes()
+        grid.add_row(
+            "command line, DuckDB", "", "", "", f"{seconds:.0f} s in all", "", f"{cpu:.0f}", "", "", "", "", str(len(known))
+        )
+        right += [len(known) > 0]
+        local = stack.enter_context(local_bigquery(folder)) if asked.warehouse == "bigquery" else None
+        for number in asked.workers:
+            of_workers = folder / f"workers-{number}"
+            of_workers.mkdir()
+            of_home = {"NBA_PRECOMPUTE_HOME": str(of_workers / "home")}
+            with environment(of_raw | of_home | (local.environment(f"workers_{number}_") if local else {})):
+                story, spent, killed = spread(number, seasons, asked.days, of_workers)
                 same = hashes().equals(known)
-                right += [same, is_right, story.most_at_once <= limit]
-                cells = [f"{second:.0f}" for second in rounds] + [f"{spent[part]:.0f}" for part in PARTS]
-                words = f"{len(known)} {'equal' if same else 'NOT EQUAL'}"
-                grid.add_row(
-                    f"{number} worker{'s' * (number > 1)}",
-                    str(story.runs),
-                    str(story.failed),
-                    f"{story.most_at_once} of {limit}",
-                    *cells,
-                    words,
-                )
+            expected = expected_failures(known, seasons, asked.days)
+            right += [
+                same,
+                story.failed == expected,
+                min(story.runs) > 0,
+                story.most_at_once <= of_backfills["limit"],
+                killed is None or killed.is_right,
+            ]
+            said += [f"{number} workers: {words}" for words in story.differences(expected)]
+            said += [f"One of {number} workers killed with -9 in {seasons[0].name}: {killed.words}"] if killed else []
+            grid.add_row(
+                f"{number} worker{'s' * (number > 1)}",
+                " + ".join(map(str, story.runs)),
+                f"{len(story.failed)}",
+                f"{story.most_at_once} of {of_backfills['limit']}",
+                *(f"{second:.0f}" for second in story.seconds),
+                *(f"{spent[part]:.0f}" for part in PARTS),
+                "equal" if same else "NOT EQUAL",
+            )
             Console(width=160, stderr=True).print(grid)
-    Console(width=160).print(grid)
-    Console(width=160).print(f"A worker killed with -9 in {seasons[0].name}: {killed}")
+    Console(width=160).print(grid, *said, sep="\n")
     sys.exit(not all(right))
 
 
