@@ -267,6 +267,14 @@ def test_of_two_first_publications_of_different_sources_one_is_refused(local):
     assert points(local.warehouse("first_"))[MONDAY] == [1, 1]
 
 
+def test_two_sources_that_both_got_in_are_found_by_who_asks_next(local):
+    warehouse = local.warehouse("first_")
+    warehouse.client.query("INSERT first_nba_reference.source VALUES ('more games', CURRENT_TIMESTAMP())").result()
+    for ask in (warehouse.source, lambda: publish(warehouse, rows(MONDAY, points=3))):
+        with pytest.raises(SourceMismatch, match=r"first_\* were begun from games and from more games at once.*--reset"):
+            ask()
+
+
 # ---------------------------------------------------------------------------------------------------------------- kills
 
 
