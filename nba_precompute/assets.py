@@ -131,7 +131,7 @@ def spec(table: Table, deps: Sequence[str | dg.AssetDep]) -> dg.AssetSpec:
         table.name,
         deps=deps,
         group_name=table.dataset.removeprefix("nba_"),
-        kinds={"pandas", "duckdb"},
+        kinds={"pandas"},
         owners=[OWNER],
         tags={"day": day_of(table), "row": "team" if "team_abbr" in table.key else "player"},
         description=description(table),
@@ -399,16 +399,15 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
 
 
 def assets_of(home: Home, clock: Clock, stats_api: StatsApi) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """All assets of a home: where its games are ingested, `ingested_games` stands before the raw inputs that it fills."""
-    if not ingested_games.is_ingested(home):
-        return ASSETS
-    filled = {dg.AssetKey(name) for name, file in RAW_FILES.items() if file in INGESTED_FILES}
-    return [
-        ingested_games.asset(home, stats_api, clock),
-        *(
-            asset.replace_attributes(deps=[ingested_games.NAME])
-            if isinstance(asset, dg.AssetSpec) and asset.key in filled
-            else asset
-            for asset in ASSETS
-        ),
-    ]
+    """All assets of a home: its tables say in which kind of warehouse they are, and where its games are ingested, `ingested_games`
+    stands before the raw inputs that it fills."""
+    fills = ingested_games.is_ingested(home)
+    filled = {dg.AssetKey(name) for name, file in RAW_FILES.items() if fills and file in INGESTED_FILES}
+
+    def of_home(spec: dg.AssetSpec) -> dg.AssetSpec:
+        if spec.key in filled:
+            return spec.replace_attributes(deps=[ingested_games.NAME])
+        return spec.merge_attributes(kinds={home.warehouse_kind}) if "dagster/table_name" in spec.metadata else spec
+
+    assets = dg.map_asset_specs(of_home, ASSETS)
+    return [ingested_games.asset(home, stats_api, clock), *assets] if fills else list(assets)

@@ -67,9 +67,17 @@ def mode_of_run(context: dg.InitResourceContext) -> str:
 
 
 def in_turn(home: Home) -> dg.ResourceDefinition:
-    """The home as a run has it: while the run lasts, no other changes what it makes or reads."""
+    """The home as a run has it: while the run lasts, no other changes what it makes or reads.
 
-    @dg.resource(description="The folder of warehouse, history and source. A run holds it: others wait for their turn.")
+    It has no config: a run that wrote elsewhere would not be seen by sensors and schedules, which read the home of the environment.
+    """
+
+    tables = f"in {home.bigquery}" if home.bigquery is not None else f"in a file of {home.folder}"
+
+    @dg.resource(
+        description=f"The folder of history and source; its tables are {tables}, as the environment says. A run holds it: others wait "
+        "for their turn."
+    )
     def home_of_run(context: dg.InitResourceContext) -> Iterator[Home]:
         run = check.not_none(context.run)
         with turn(home, check.not_none(context.log).info, Making(tables_of_run(run), *days_of_run(run))):

@@ -93,6 +93,11 @@ class Home:
         return replace(bigquery_warehouse(place.project, place.location, place.prefix, place.emulated), **patience)
 
     @property
+    def warehouse_kind(self) -> str:
+        """What the UI calls the warehouse."""
+        return "duckdb" if self.bigquery is None else "bigquery"
+
+    @property
     def league_folder(self) -> Path:
         """Where the simulated league is, or will be made."""
         return self.folder / "simulated"

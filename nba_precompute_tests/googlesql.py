@@ -19,15 +19,21 @@ def errors(
 ) -> list[tuple[str, str]]:
     """The statements that cannot be analysed, each with the analyzer's words.
 
-    Tables are their columns' types by name; a statement comes with its parameters' types, an array's as `ARRAY<...>`.
+    Tables are their columns' types by project.dataset.table, and are found as `project.dataset.table` and as dataset.table; a
+    statement comes with its parameters' types, an array's as `ARRAY<...>`.
     """
     return [tuple(found) for found in _within_its_environment({"tables": tables, "statements": statements})]
 
 
-def _within_its_environment(asked: object) -> list[list[str]]:
-    from nba_precompute_tests.local_bigquery import installed  # not to be had within
+def installed() -> Path:
+    """The folder with the analyzer; made once a machine."""
+    from nba_precompute_tests import local_bigquery  # not to be had within
 
-    site = installed("googlesql", REQUIREMENTS, f"{sys.version_info.major}.{sys.version_info.minor}")
+    return local_bigquery.installed("googlesql", REQUIREMENTS, f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+def _within_its_environment(asked: object) -> list[list[str]]:
+    site = installed()
     done = subprocess.run(
         [str(Path(sys.executable).resolve()), __file__, WITHIN],
         input=json.dumps(asked),
@@ -85,14 +91,22 @@ def analyse() -> None:
         simple = TypeFactory.create_simple_type(kinds[name.removeprefix("ARRAY<").removesuffix(">")])
         return TypeFactory.create_array_type(simple) if name.startswith("ARRAY<") else simple
 
-    catalog = CatalogBuilder("bigquery").with_builtin_functions(types.ZetaSQLBuiltinFunctionOptions(language_options=language))
-    for name, columns in asked["tables"].items():
+    def described(name: str, columns: Mapping[str, str]) -> object:
         table = TableBuilder(name)
         for column, kind in columns.items():
             table.add_column(column, kinds[kind])
-        catalog.add_table(table.build())
+        return table.build()
+
+    catalog = CatalogBuilder("bigquery").with_builtin_functions(types.ZetaSQLBuiltinFunctionOptions(language_options=language))
+    datasets = {}
+    for name, columns in asked["tables"].items():
+        catalog.add_table(described(name, columns))
+        _, dataset, table = name.split(".", 2)
+        datasets.setdefault(dataset, CatalogBuilder(dataset)).add_table(described(table, columns))
+    whole = catalog.build()
+    whole.catalog = [dataset.build() for dataset in datasets.values()]
     service = ZetaSqlLocalService.get_instance()
-    known = service.register_catalog(simple_catalog=catalog.build()).registered_id  # sent once, instead of with every statement
+    known = service.register_catalog(simple_catalog=whole).registered_id  # sent once, instead of with every statement
     wrong = []
     for statement, parameters in asked["statements"]:
         options = types.AnalyzerOptions(

@@ -5,6 +5,7 @@ or says why it cannot.
 """
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -15,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import google.auth
 import grpc
+import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -46,6 +48,9 @@ REQUIREMENTS = [
 ]
 EXTENSIONS = "v1.5.5/linux_amd64"
 
+UNREACHED = ("Failed to fetch", "error sending request", "network was disabled")
+"""What uv says where it does not reach the registry. All else that it says is wrong with what was asked for."""
+
 START_SECONDS = 60.0
 
 
@@ -65,7 +70,10 @@ def python313() -> str:
 
 
 def installed(name: str = "local-bigquery", requirements: Sequence[str] = REQUIREMENTS, python: str = "3.13") -> Path:
-    """The folder with packages for a Python of their own, beside the project's; made once a machine."""
+    """The folder with packages for a Python of their own, beside the project's; made once a machine.
+
+    Raises NoEmulator without uv or network, RuntimeError where the packages are at fault.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nba_precompute"
     folder = cache / f"{name}-{hashlib.sha256(' '.join([*requirements, python]).encode()).hexdigest()[:12]}"
     if not folder.exists():
@@ -77,7 +85,8 @@ def installed(name: str = "local-bigquery", requirements: Sequence[str] = REQUIR
         done = subprocess.run([uv, "pip", "install", "-q", *wanted, *requirements], capture_output=True, text=True)
         if done.returncode:
             shutil.rmtree(making, ignore_errors=True)
-            raise NoEmulator(f"{name} could not be installed: {done.stderr.strip()}")
+            unreached = any(words in done.stderr for words in UNREACHED)
+            raise (NoEmulator if unreached else RuntimeError)(f"{name} could not be installed: {done.stderr.strip()}")
         try:
             making.rename(folder)
         except OSError:  # another process was faster
@@ -134,6 +143,19 @@ class Request:
     method: str
     path: str
     body: bytes
+    content_range: str = ""
+
+    @property
+    def rows(self) -> pq.ParquetFile:
+        """What a load job loads, where it comes with the job."""
+        return pq.ParquetFile(io.BytesIO(self.body[self.body.index(b"PAR1") :].rpartition(b"PAR1")[0] + b"PAR1"))
+
+    @property
+    def bytes_of_upload(self) -> tuple[int, int, int] | None:
+        """First, last and number of the bytes of a resumable upload, where the request brings a chunk of it; the number is 0 in all but
+        the last."""
+        found = re.match(r"bytes (\d+)-(\d+)/(\d+|\*)", self.content_range)
+        return (int(found[1]), int(found[2]), int(found[3].replace("*", "0"))) if found else None
 
     @property
     def job(self) -> dict:
@@ -149,14 +171,34 @@ class Request:
         return "load" in self.job.get("configuration", {})
 
     @property
+    def begins_upload(self) -> bool:
+        """Whether it begins a load job whose rows come later, by chunks."""
+        return self.loads and "uploadType=resumable" in self.path
+
+    @property
     def sql(self) -> str:
         """What a query job asks; empty for other jobs."""
         return self.job.get("configuration", {}).get("query", {}).get("query", "")
 
     @property
+    def asks_the_moment(self) -> bool:
+        """Whether it asks what time it is, to read several tables as of then."""
+        return self.sql == "SELECT CURRENT_TIMESTAMP()"
+
+    @property
     def publishes(self) -> bool:
         """Whether it begins the script that publishes."""
         return "BEGIN TRANSACTION" in self.sql
+
+
+def later_chunk(request: Request) -> bool:
+    """One that brings what does not stand at the beginning of a file."""
+    return request.bytes_of_upload is not None and request.bytes_of_upload[0] > 0
+
+
+def last_chunk(request: Request) -> bool:
+    """One that brings the end of a file, upon which its load begins."""
+    return request.bytes_of_upload is not None and request.bytes_of_upload[2] > 0
 
 
 Fault = Callable[["Proxy", "Handler", Request], None]
@@ -215,29 +257,30 @@ class Handler(BaseHTTPRequestHandler):
     def do_any(self) -> None:
         """Answer as the emulator does, unless a fault is planned for the request."""
         length = int(self.headers.get("Content-Length", 0))
-        if self.path == "/token":
-            self.rfile.read(length)
-            self.answer(200, json.dumps({"access_token": "any", "expires_in": 3600, "token_type": "Bearer"}).encode())
-            return
-        if self.server.cut_loads and "/upload/" in self.path:
+        brings_rows = "uploadType=multipart" in self.path or "Content-Range" in self.headers
+        if self.server.cut_loads and brings_rows:
             self.rfile.read(length // 2)
             self.server.cut_loads -= 1
             self.reset()
             return
-        request = Request(self.command, self.path, self.rfile.read(length))
+        request = Request(self.command, self.path, self.rfile.read(length), self.headers.get("Content-Range", ""))
         self.server.requests.append(request)
         fault = self.server.next_fault(request)
         if fault is not None:
             fault(self.server, self, request)
+        elif self.path == "/token":
+            self.answer(200, json.dumps({"access_token": "any", "expires_in": 3600, "token_type": "Bearer"}).encode())
         else:
             self.answer(*self.server.forward(request, dict(self.headers)))
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any
 
-    def answer(self, status: int, body: bytes) -> None:
+    def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Send a whole answer."""
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -272,6 +315,8 @@ class Proxy(ThreadingHTTPServer):
         self.cut_loads = 0
         self._planned: list[_Planned] = []
         self._lock = threading.Lock()
+        self._transactions = 0
+        self._between_transactions = threading.Condition()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -304,14 +349,42 @@ class Proxy(ThreadingHTTPServer):
         self.requests.clear()
         self.cut_loads = 0
 
-    def forward(self, request: Request, headers: dict[str, str]) -> tuple[int, bytes]:
-        """The emulator's answer: status and body."""
+    def forward(self, request: Request, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
+        """The emulator's answer: status, body, and the headers of a resumable upload.
+
+        The host stays the proxy's, so that the emulator names the proxy as the place where an upload goes on.
+        """
+        if request.asks_the_moment:
+            with self._between_transactions:
+                self._between_transactions.wait_for(lambda: not self._transactions, START_SECONDS)
+        if request.publishes:
+            with self._between_transactions:
+                self._transactions += 1
+            try:
+                return self._forward(request, headers)
+            finally:
+                threading.Thread(target=self._wait_for_transaction, args=(request,), daemon=True).start()
+        return self._forward(request, headers)
+
+    def _wait_for_transaction(self, request: Request) -> None:
+        """BigQuery dates what a transaction wrote by its commit, the emulator by its beginning: a table read as of a moment between
+        the two has the old rows and then the new. So no moment is given out between the two."""
+        path = f"{request.path.partition('?')[0]}/{request.job['jobReference']['jobId']}"
+        with suppress(OSError):
+            while b'"DONE"' not in (found := self._forward(Request("GET", path, b""), {}))[1] and found[0] == 200:
+                time.sleep(0.01)
+        with self._between_transactions:
+            self._transactions -= 1
+            self._between_transactions.notify_all()
+
+    def _forward(self, request: Request, headers: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
         connection = HTTPConnection("127.0.0.1", self.emulator_port)
-        kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "accept-encoding", "connection")}
+        kept = {name: value for name, value in headers.items() if name.lower() not in ("accept-encoding", "connection")}
         try:
             connection.request(request.method, request.path, request.body or None, kept)
             answer = connection.getresponse()
-            return answer.status, in_bigquerys_words(answer.read())
+            of_upload = {name: answer.headers[name] for name in ("Location", "Range") if name in answer.headers}
+            return answer.status, in_bigquerys_words(answer.read()), of_upload
         finally:
             connection.close()
 
@@ -322,14 +395,23 @@ class Proxy(ThreadingHTTPServer):
 # ---------------------------------------------------------------------------------------------------------- in tests
 
 
-def bigquery_warehouse_at(url: str, storage_port: int, prefix: str) -> BigQueryWarehouse:
+def bigquery_warehouse_at(url: str, storage_port: int, prefix: str, location: str | None = "US") -> BigQueryWarehouse:
     """A warehouse over Google's own clients of the emulator: JSON at the URL, the Storage API at the port."""
-    client = bigquery.Client(PROJECT, AnonymousCredentials(), location="US", client_options={"api_endpoint": url})
+    client = bigquery.Client(PROJECT, AnonymousCredentials(), location=location, client_options={"api_endpoint": url})
     unlimited = [("grpc.max_receive_message_length", -1)]  # as Google's own channel
     storage_api = bigquery_storage.BigQueryReadClient(
         transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel(f"127.0.0.1:{storage_port}", unlimited))
     )
     return BigQueryWarehouse(client, prefix, storage_api)
+
+
+@contextmanager
+def resumable_uploads() -> Iterator[None]:
+    """Files of 100 kB go as those of 5 MiB do, and in chunks of 256 KiB, the least that the client has, in place of 100 MiB."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("google.cloud.bigquery.client._MAX_MULTIPART_SIZE", 100_000)
+        patched.setattr("google.cloud.bigquery.client._DEFAULT_CHUNKSIZE", 256 * 1024)
+        yield
 
 
 @dataclass
@@ -387,14 +469,20 @@ def _key_file(folder: Path, proxy: Proxy) -> Path:
 @contextmanager
 def local_bigquery_or_skip(folder: Path) -> Iterator[LocalBigQuery]:
     """As `local_bigquery`; without an emulator the test is skipped, and with CI=true it fails."""
+    had_or_skip(python313)
+    had_or_skip(installed)
+    with local_bigquery(folder) as found:
+        yield found
+
+
+def had_or_skip(get: Callable[[], object]) -> None:
+    """Skip the test where this machine cannot have what it needs, and fail it with CI=true; other errors are errors."""
     try:
-        python313(), installed()
+        get()
     except NoEmulator as wanting:
         if os.environ.get("CI") == "true":
             pytest.fail(str(wanting))
         pytest.skip(str(wanting))
-    with local_bigquery(folder) as found:
-        yield found
 
 
 def live_project() -> str:

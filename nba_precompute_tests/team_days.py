@@ -1,8 +1,11 @@
 """A tiny table for tests of warehouses: a team's day."""
 
+import itertools
+import string
 from collections.abc import Callable, Sequence
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from nba_precompute.storage import Publication, Warehouse
@@ -46,6 +49,14 @@ def rows(day: date, points: int = 100, teams: Sequence[str] = ("BOS", "NYK")) ->
             "won": True,
         }
     )
+
+
+def many_rows(points: int) -> pd.DataFrame:
+    """A row a team of every three letters on both days, with a pace that Parquet cannot make smaller: 0.4 MB."""
+    teams = ["".join(letters) for letters in itertools.product(string.ascii_uppercase, repeat=3)]
+    pace = np.random.default_rng(points).uniform(90, 110, 2 * len(teams))
+    days = pd.to_datetime([MONDAY, TUESDAY]).repeat(len(teams))
+    return pd.DataFrame({"game_date": days, "team_abbr": [*teams, *teams], "points": points, "pace": pace, "won": True})
 
 
 def publication(frame: pd.DataFrame, *days: date, table: Table = TABLE) -> Publication:

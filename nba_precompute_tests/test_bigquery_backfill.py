@@ -1,6 +1,7 @@
-"""The command line over BigQuery, on an emulator: the same tables as in DuckDB, and every statement judged by GoogleSQL's analyzer."""
+"""The command line over BigQuery, on an emulator: the same tables as in DuckDB, and every statement and job judged as it was sent."""
 
 import os
+import re
 import uuid
 from collections import Counter
 
@@ -9,17 +10,17 @@ import pytest
 from nba_precompute.assets import TABLES
 from nba_precompute.home import Home
 from nba_precompute.instance import instance_of
-from nba_precompute.storage.bigquery import SQL_TYPES, VERSION_COLUMNS, bigquery_warehouse
+from nba_precompute.storage.bigquery import bigquery_warehouse
 from nba_precompute.tables import columns
 from nba_precompute_tests import googlesql
 from nba_precompute_tests.benchmarks.warehouses import comparison
-from nba_precompute_tests.local_bigquery import PROJECT, live_project, local_bigquery_or_skip
+from nba_precompute_tests.bigquery_jobs import staged_by, statements_of, tables_of, wrong_with
+from nba_precompute_tests.local_bigquery import PROJECT, had_or_skip, live_project, local_bigquery_or_skip
 from nba_precompute_tests.processes import command_line
 from nba_precompute_tests.team_days import MONDAY, TABLE, TUESDAY, publish, rows, team_table
 
 DAYS = ["--end", "2021-11-02"]  # the first day after a bootstrap
 PREFIX = ""  # the datasets' own names, so that SQL of other people's runs as it stands
-PREFIXES = [PREFIX, "migrated_", "compared_"]
 
 
 @pytest.fixture(scope="module")
@@ -76,61 +77,80 @@ def test_what_is_there_is_not_made_again(homes):
     assert (met.exit_code, "Nothing to make." in met.out) == (0, True)
 
 
+OF_FACTORS = (
+    "SELECT COUNT(DISTINCT analysis_date) AS pcf_dates, COUNT(*) AS total_records FROM "
+    "nba_precompute.player_composite_factors WHERE analysis_date BETWEEN '2021-10-19' AND '2026-01-02'"
+)
+OF_FEATURES = (
+    "SELECT COUNT(DISTINCT game_date) AS dates, COUNT(*) AS records, COUNT(DISTINCT player_lookup) AS players FROM "
+    "nba_predictions.ml_feature_store_v2 WHERE game_date BETWEEN '2021-10-01' AND '2024-06-01'"
+)
+
+
 def test_the_originals_validation_queries_run_as_they_stand(homes):
     client = homes[2].warehouse(PREFIX).client
-    [factors] = client.query(
-        "SELECT COUNT(DISTINCT analysis_date) AS pcf_dates, COUNT(*) AS total_records FROM "
-        "nba_precompute.player_composite_factors WHERE analysis_date BETWEEN '2021-10-19' AND '2026-01-02'"
-    ).result()
-    [features] = client.query(
-        "SELECT COUNT(DISTINCT game_date) AS dates, COUNT(*) AS records, COUNT(DISTINCT player_lookup) AS players FROM "
-        "nba_predictions.ml_feature_store_v2 WHERE game_date BETWEEN '2021-10-01' AND '2024-06-01'"
-    ).result()
+    [factors], [features] = client.query(OF_FACTORS).result(), client.query(OF_FEATURES).result()
     assert (factors["pcf_dates"], features["dates"]) == (1, 1)
     assert factors["total_records"] == features["records"] >= features["players"] > 100
 
 
-def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_wrong_ones(homes):
+@pytest.fixture(scope="module")
+def sent(homes):
+    """All jobs that were sent: those of the command line, and of a table that changes."""
     local = homes[2]
     migrated = local.warehouse("migrated_")
     publish(migrated, rows(MONDAY).assign(rank=1), table=team_table(rank=columns.integer("place", nullable=False)))
     publish(migrated, rows(MONDAY), table=team_table(description="Another.", won=columns.flag("victory", nullable=True)))
     migrated.read(team_table(assists=columns.integer("not there yet")))
+    assert migrated.unwritable() is None
+    return [request for request in local.proxy.requests if request.job]
 
-    known = {f"{prefix}nba_test.team_days": kinds_of(team_table(rank=columns.integer("place"))) for prefix in PREFIXES}
-    for prefix in PREFIXES:
-        known |= {f"{prefix}{table.qualified_name}": kinds_of(table) for table in TABLES}
-        datasets = {"nba_test", *(table.dataset for table in TABLES)}
-        known |= {f"{prefix}{dataset}.INFORMATION_SCHEMA.TABLES": {"table_name": "STRING"} for dataset in datasets}
-        known |= {f"{prefix}nba_reference.partition_versions": VERSION_COLUMNS}
-        known |= {f"{prefix}nba_reference.source": {"name": "STRING", "first_published_at": "TIMESTAMP"}}
-    statements = {}
-    for request in local.proxy.requests:
-        if request.loads:  # a staging table is what its load job says
-            load = request.job["configuration"]["load"]
-            target = load["destinationTable"]
-            known[f"{target['datasetId']}.{target['tableId']}"] = {
-                field["name"]: field["type"] for field in load["schema"]["fields"]
-            }
-        if request.job and not request.sql.startswith(("SELECT COUNT(DISTINCT", "DROP")):
-            asked = request.job["configuration"].get("query", {}).get("queryParameters", [])
-            parameters = {one["name"]: parameter_type(one["parameterType"]) for one in asked}
-            statements |= {sql: parameters for sql in request.sql.rstrip(";").split(";\n") if sql}
-    begun = {sql.split()[0] for sql in statements}
-    assert begun == {"SELECT", "CREATE", "DELETE", "INSERT", "BEGIN", "COMMIT", "ASSERT"}
+
+def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_wrong_ones(homes, sent):
+    had_or_skip(googlesql.installed)
+    statements = statements_of(sent)
+    assert {OF_FACTORS, OF_FEATURES} <= statements.keys()
+    assert {sql.split()[0] for sql in statements} == {"SELECT", "CREATE", "DELETE", "INSERT", "BEGIN", "COMMIT"}
     for table in TABLES:
         assert sum(f".{table.qualified_name}`" in sql for sql in statements) >= 3  # made, emptied, filled
+    for part in (
+        "FOR SYSTEM_TIME AS OF",
+        "INFORMATION_SCHEMA",
+        "CREATE OR REPLACE VIEW",
+        "CAST(NULL AS",
+        "WHERE FALSE",
+        "ERROR(",
+    ):
+        assert any(part in sql for sql in statements), part
 
-    catalog = {f"{PROJECT}.{name}": kinds for name, kinds in known.items()}
+    catalog = tables_of(homes[2].warehouse(PREFIX).client) | staged_by(sent)
     assert googlesql.errors(catalog, list(statements.items())) == []
-    first = TABLES[0]
+    first = f"{PROJECT}.{TABLES[0].qualified_name}"
     wrong = [
-        (f"SELECT nothing FROM `{PROJECT}.{first.qualified_name}`", {}),
-        (f"INSERT INTO `{PROJECT}.{first.qualified_name}` (points) SELECT game_id FROM `{PROJECT}.{first.qualified_name}`", {}),
-        (f"DELETE FROM `{PROJECT}.{first.qualified_name}` WHERE game_date = @day", {"day": "INT64"}),
+        (f"SELECT nothing FROM `{first}`", {}),
+        (f"INSERT INTO `{first}` (points) SELECT game_id FROM `{first}`", {}),
+        (f"DELETE FROM `{first}` WHERE game_date = @day", {"day": "INT64"}),
+        (OF_FACTORS.replace("analysis_date BETWEEN", "game_day BETWEEN"), {}),
+        (OF_FEATURES.replace("'2024-06-01'", "20240601"), {}),
         ("MERGE", {}),
     ]
     assert [sql for sql, _ in googlesql.errors(catalog, wrong)] == [sql for sql, _ in wrong]
+
+
+def test_every_job_is_one_that_google_describes_and_every_file_is_what_its_load_says(sent):
+    assert {name for request in sent for name in request.job["configuration"]} == {"load", "query", "labels", "dryRun"}
+    assert [said for request in sent for said in wrong_with(request)] == []
+
+
+def test_what_is_staged_has_the_types_of_the_table_that_it_goes_into(homes, sent):
+    """BigQuery would turn whole numbers into others by itself in an INSERT."""
+    known, staged = tables_of(homes[2].warehouse(PREFIX).client), staged_by(sent)
+    moved = [
+        found for sql in statements_of(sent) if (found := re.match(r"INSERT INTO `(.*?)` \((.*?)\) SELECT \2 FROM `(.*)`", sql))
+    ]
+    assert len(moved) >= 2 * len(TABLES)  # rows, and their versions
+    for into, named, source in (found.groups() for found in moved):
+        assert {name: known[into][name] for name in named.replace("`", "").split(", ")} == staged[source], into
 
 
 @pytest.mark.parametrize(
@@ -172,11 +192,3 @@ def test_a_week_backfilled_in_a_real_project_has_the_rows_of_duckdb(tmp_path):
             assert (alone, different) == (0, 0), table.name
     finally:
         in_project.delete()
-
-
-def kinds_of(table):
-    return {name: SQL_TYPES[kind] for name, kind in table.kinds.items()}
-
-
-def parameter_type(said):
-    return f"ARRAY<{said['arrayType']['type']}>" if said["type"] == "ARRAY" else said["type"]

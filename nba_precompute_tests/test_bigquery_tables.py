@@ -15,18 +15,23 @@ import pytest
 import yaml
 from dagster_gcp import BigQueryResource
 from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from nba_precompute.assets import SUMMARY_TABLES
 from nba_precompute.coverage import GAP, THERE
 from nba_precompute.home import COPIES_FOLDER, Home
 from nba_precompute.sources import RawDataError, layout
 from nba_precompute.sources.parquet_folder import ParquetFolder
-from nba_precompute_tests.local_bigquery import PROJECT, local_bigquery_or_skip
+from nba_precompute_tests import googlesql
+from nba_precompute_tests.bigquery_jobs import statements_of, tables_of, wrong_with
+from nba_precompute_tests.local_bigquery import PROJECT, had_or_skip, local_bigquery_or_skip, refused
 from nba_precompute_tests.test_runs import Platform
 
 START, END, BAD_DAY = date(2023, 10, 24), date(2023, 10, 28), date(2023, 10, 26)
 
 DATASET = "platform"
+
+FILTERED = "require_partition_filter=TRUE"
 
 NAMED = {
     "player_box_scores": {
@@ -63,10 +68,13 @@ def shots_of_platform(folder):
 
 
 class PlatformTables:
-    """The tables of the other platform, behind Google's client."""
+    """The tables of the other platform, behind Google's client, and the emulator's proxy."""
 
-    def __init__(self, client):
-        self.client, self.changes = client, itertools.count()
+    def __init__(self, client, proxy):
+        self.client, self.proxy, self.changes = client, proxy, itertools.count()
+
+    def make(self, statement):
+        self.client.query(statement).result()
 
     def put(self, name, rows):
         file = io.BytesIO()
@@ -103,7 +111,7 @@ def platform(simulated_season, tmp_path_factory):
                 patched.setenv(name, value)
         with BigQueryResource(project=PROJECT, location="US").get_client() as client:
             client.create_dataset(DATASET)
-            tables = PlatformTables(client)
+            tables = PlatformTables(client, local.proxy)
             tables.put("boxscores", box_scores_of_platform(simulated_season.path))
             tables.put("shots", shots_of_platform(simulated_season.path))
             tables.put("schedule", of_first_days(simulated_season.path, layout.SCHEDULE.name))
@@ -192,6 +200,64 @@ def test_an_empty_day_of_a_row_is_refused_and_not_left_out(home, platform, simul
     name_tables(home, platform.make_by_day("undated"))
     with pytest.raises(RawDataError, match="game_date is empty in 1 rows"):
         home.source().box_scores(START, END)
+
+
+def test_a_table_that_demands_a_filter_on_another_column_than_the_day_is_read_whole(home, platform):
+    """So the players', which have no day."""
+    platform.make(f"CREATE TABLE {DATASET}.people (person INT64, born DATE, seen DATE) PARTITION BY seen OPTIONS({FILTERED})")
+    platform.make(f"INSERT {DATASET}.people VALUES (1, '1990-01-01', '2023-01-01'), (2, '1991-01-01', NULL)")
+    columns = {"player_id": "person", "birth_date": "born"}
+    name_tables(home, {**NAMED, "players": {"table": f"{DATASET}.people", "columns": columns, "order_by": "seen DESC"}})
+    assert home.source().players()["player_id"].tolist() == [1, 2]
+
+
+def test_a_table_that_demands_a_filter_on_the_time_of_arrival_is_read_whole(home, platform):
+    platform.make(
+        f"CREATE TABLE {DATASET}.arrived (player_id INT64, birth_date DATE) PARTITION BY _PARTITIONDATE OPTIONS({FILTERED})"
+    )
+    platform.make(f"INSERT {DATASET}.arrived (player_id, birth_date) VALUES (1, '1990-01-01')")
+    name_tables(home, {**NAMED, "players": {"table": f"{DATASET}.arrived"}})
+    assert home.source().players()["player_id"].tolist() == [1]
+
+
+def test_googlesqls_analyzer_accepts_every_statement_that_reads_the_tables(home, platform):
+    had_or_skip(googlesql.installed)
+    platform.make(
+        f"CREATE TABLE {DATASET}.numbered (player_id INT64, birth_date DATE) "
+        f"PARTITION BY RANGE_BUCKET(player_id, GENERATE_ARRAY(0, 9, 1)) OPTIONS({FILTERED})"
+    )
+    platform.proxy.forget()
+    name_tables(home, {**NAMED, "injury_transactions": {"table": f"{DATASET}.news", "order_by": "status"}})
+    home.source()
+    name_tables(home, {**platform.make_by_day("boxscores"), "players": {"table": f"{DATASET}.numbered"}})
+    home.source()
+    name_tables(home, of_box_scores(columns={"minutes": "HOURS * 60"}))
+    with pytest.raises(RawDataError):
+        home.source()
+    sent = [request for request in platform.proxy.requests if request.sql.startswith("SELECT")]
+    assert [said for request in sent for said in wrong_with(request)] == []
+    statements = statements_of(sent)
+    assert sum("UNION ALL" in sql for sql in statements) == 2
+    assert sum("ORDER BY status" in sql for sql in statements) == 1
+    refused = [sql for sql, _ in googlesql.errors(tables_of(platform.client), list(statements.items()))]
+    assert refused == [sql for sql in statements if "HOURS" in sql] != []
+
+
+def test_google_that_gives_no_token_for_a_while_is_no_matter_of_who_asks(home, platform):
+    platform.proxy.plan(refused(503, "unavailable"), lambda request: request.path == "/token", 1000)
+    with pytest.raises(RawDataError, match=r"does not answer.*Run the same command again"):
+        home.source()
+    platform.proxy.forget()
+
+
+def test_google_that_is_not_reached_is_asked_for_minutes_and_then_said_to_pass(home, platform, monkeypatch):
+    monkeypatch.setattr("nba_precompute.sources.bigquery_tables.PATIENCE", DEFAULT_RETRY.with_timeout(0.5))
+    platform.proxy.plan(refused(503, "backendError"), lambda request: "/tables/boxscores" in request.path, 1000)
+    with pytest.raises(
+        RawDataError, match=r"boxscores, which holds player_box_scores.parquet.*Run the same command again later\.$"
+    ):
+        home.source()
+    platform.proxy.forget()
 
 
 @pytest.mark.parametrize(

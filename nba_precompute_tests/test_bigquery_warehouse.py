@@ -21,11 +21,14 @@ from nba_precompute_tests.local_bigquery import (
     answer_lost,
     bigquery_warehouse_at,
     job_fails,
+    last_chunk,
+    later_chunk,
     local_bigquery_or_skip,
     refused,
     reset,
+    resumable_uploads,
 )
-from nba_precompute_tests.team_days import MONDAY, TABLE, TUESDAY, points, publish, rows, team_table
+from nba_precompute_tests.team_days import MONDAY, TABLE, TUESDAY, many_rows, points, publish, rows, team_table
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["nba_precompute_tests.test_bigquery_warehouse"])
@@ -119,6 +122,80 @@ def test_a_job_whose_answer_is_lost_is_known_again_and_not_done_twice(local, war
     done = [job.job_id for job in warehouse.client.list_jobs(max_results=50) if job.job_id == first]
     assert done == [first]
     assert points(warehouse)[MONDAY] == [43, 43]
+
+
+@pytest.mark.parametrize("lost", ["the job", "its rows"])
+def test_a_query_whose_answer_is_lost_is_known_again_and_not_billed_twice(local, warehouse, lost):
+    local.proxy.plan(answer_lost, a_query if lost == "the job" else of_results)
+    before = warehouse.cost()["jobs"]
+    assert len(warehouse.read(TABLE, TUESDAY, TUESDAY)) == 2
+    assert local.proxy.faults_left == 0
+    first, second = (request.job["jobReference"]["jobId"] for request in local.proxy.requests if a_query(request))
+    assert first == second
+    assert warehouse.cost()["jobs"] == before + 1
+
+
+def of_a_job(request):
+    return request.method == "GET" and "/jobs/" in request.path
+
+
+def of_results(request):
+    return request.method == "GET" and "/queries/" in request.path
+
+
+def test_a_job_that_is_known_again_is_asked_for_where_the_datasets_are(local, warehouse):
+    """Outside of US and EU BigQuery finds it nowhere else, and nobody had to name the location."""
+    local.proxy.plan(answer_lost, load)
+    local.proxy.plan(refused(404, "notFound"), lambda request: of_a_job(request) and "location=US" not in request.path, 1000)
+    nowhere_named = bigquery_warehouse_at(local.proxy.url, local.storage_port, "w_", location=None)
+    publish(nowhere_named, rows(MONDAY, points=46))
+    assert points(warehouse)[MONDAY] == [46, 46]
+
+
+def test_a_job_that_is_known_and_for_a_moment_not_to_be_had_is_waited_for(local, warehouse):
+    local.proxy.plan(answer_lost, publication)
+    local.proxy.plan(refused(404, "notFound"), of_a_job)
+    publish(warehouse, rows(MONDAY, points=47))
+    assert local.proxy.faults_left == 0
+    assert points(warehouse)[MONDAY] == [47, 47]
+
+
+# ---------------------------------------------------------------------------------------------------- resumable uploads
+
+
+@pytest.fixture(scope="module")
+def large(local):
+    """A warehouse whose one table's rows take two chunks of a resumable upload."""
+    with resumable_uploads():
+        warehouse = local.warehouse("large_")
+        publish(warehouse, many_rows(points=1))
+        yield warehouse
+
+
+@pytest.mark.parametrize(
+    ("fault", "where"),
+    [(refused(503, "backendError"), later_chunk), (answer_lost, last_chunk)],
+    ids=["503 at a chunk", "the last answer lost"],
+)
+def test_a_large_load_comes_through_as_one_job(local, large, fault, where):
+    score = points(large)[MONDAY][0] + 1
+    local.proxy.forget()
+    local.proxy.plan(fault, where)
+    publish(large, many_rows(points=score))
+    assert local.proxy.faults_left == 0
+    first, second = (request.job["jobReference"]["jobId"] for request in local.proxy.requests if request.begins_upload)
+    assert first == second
+    assert {day: set(scores) for day, scores in points(large).items()} == {MONDAY: {score}, TUESDAY: {score}}
+    assert_rows_and_versions_agree(large)
+
+
+def test_a_large_load_whose_connection_breaks_in_the_middle_of_a_chunk_is_sent_again(local, large):
+    local.proxy.forget()
+    local.proxy.cut_loads = 1
+    publish(large, many_rows(points=99))
+    assert local.proxy.cut_loads == 0
+    assert sum(request.begins_upload for request in local.proxy.requests) == 2
+    assert set(points(large)[MONDAY]) == {99}
 
 
 def test_a_job_that_failed_in_passing_is_submitted_as_another(local, warehouse):

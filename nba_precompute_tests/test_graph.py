@@ -11,7 +11,7 @@ import nba_precompute
 from nba_precompute.assets import CASCADE_TABLES, RAW_FILES, SUMMARY_TABLES, TABLES
 from nba_precompute.definitions import build_definitions
 from nba_precompute.game_days import days_of, eligible_days, game_days
-from nba_precompute.home import Home
+from nba_precompute.home import BigQueryDatasets, Home
 from nba_precompute.lineage import READS
 from nba_precompute.quality import checks_of
 from nba_precompute_tests.conftest import REAL_DATA, needs_real_data
@@ -131,14 +131,33 @@ def test_what_a_day_reads_is_what_the_graph_depends_on(graph, table):
         assert reads == DEPENDENCIES[table.name]
 
 
+@pytest.mark.parametrize(
+    ("warehouse", "kind", "where"),
+    [
+        (None, "duckdb", "in a file of "),
+        (BigQueryDatasets("nba-project", "EU", "dev_"), "bigquery", "in BigQuery nba-project.dev_*, "),
+    ],
+)
+def test_tables_say_what_kind_of_warehouse_they_are_in_and_the_resource_which(warehouse, kind, where, tmp_path):
+    definitions = build_definitions(Home(tmp_path, bigquery=warehouse))
+    specs = {spec.key.to_user_string(): spec.kinds for spec in definitions.resolve_all_asset_specs()}
+    assert {name for name, kinds in specs.items() if kinds == {"pandas", kind}} == {
+        *(table.name for table in TABLES),
+        "points_predictions",
+    }
+    assert not {kind for kinds in specs.values() for kind in kinds} & ({"duckdb", "bigquery"} - {kind})
+    assert where in definitions.resources["home"].description
+
+
 # ------------------------------------------------------------------------------------------------------- rooms
 
 ROOMS = {
     "quality": {"quality", "past_games", "storage.content_hash", "tables"},
     "tables": {"tables.columns", "tables.windows"},
-    "storage": {"storage", "tables.columns"},
-    "sources": {"sources", "game_days", "files"},
+    "storage": {"storage", "tables.columns", "bigquery_errors"},
+    "sources": {"sources", "game_days", "files", "bigquery_errors"},
     "files": set(),
+    "bigquery_errors": set(),
     "game_days": set(),
 }
 """What a room may import of the package; `tables` may be imported by all that stand above."""

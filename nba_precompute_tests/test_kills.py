@@ -1,6 +1,6 @@
 """kill -9 at any moment of a backfill, then the same again: as a home that was left in peace, and nothing made twice.
 
-On one simulated month; on a real season: `benchmarks.kills`. The processes that die are forks of one that has only imported.
+On three simulated weeks; on a real season: `benchmarks.kills`. The processes that die are forks of one that has only imported.
 """
 
 import os
@@ -25,7 +25,7 @@ from nba_precompute_tests.benchmarks.kills import differences, going_on, partiti
 from nba_precompute_tests.processes import imported
 from nba_precompute_tests.test_runs import folder_of
 
-MONTH = (len(TABLES), date(2023, 10, 24), date(2023, 11, 24))
+THREE_WEEKS = (len(TABLES), date(2023, 10, 24), date(2023, 11, 13))
 THREE_DAYS = (len(SUMMARY_TABLES), date(2023, 10, 24), date(2023, 10, 26))
 """How many of the tables, and the days."""
 
@@ -67,10 +67,10 @@ def raw(simulated_season, tmp_path_factory):
     return folder_of(simulated_season, tmp_path_factory)
 
 
-def test_twenty_kills_at_random_moments_of_a_month(raw, tmp_path):
+def test_twenty_kills_at_random_moments_of_three_weeks(raw, tmp_path):
     """A home is killed again and again until it is complete, then the next one; what was there stays as it was made."""
     started = time.monotonic()
-    undisturbed = left_in_peace(Home(tmp_path / "undisturbed", raw), MONTH)
+    undisturbed = left_in_peace(Home(tmp_path / "undisturbed", raw), THREE_WEEKS)
     duration = time.monotonic() - started
     moments = random.Random(SEED)
     kills = homes = 0
@@ -81,7 +81,7 @@ def test_twenty_kills_at_random_moments_of_a_month(raw, tmp_path):
         process = None
         while process is None or process.exitcode != 0:
             moment = moments.uniform(0, duration / 2) if kills < KILLS else None
-            process = start(backfill, home, *MONTH)
+            process = start(backfill, home, *THREE_WEEKS)
             process.join(moment)
             process.kill()
             process.join()

@@ -14,12 +14,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import yaml
 from dagster_gcp import BigQueryResource
-from google.api_core.exceptions import GoogleAPIError
+from google.api_core.exceptions import GoogleAPIError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery.table import RowIterator
 from requests.exceptions import RequestException
 
+from nba_precompute.bigquery_errors import is_transient
 from nba_precompute.files import place, written_whole
 from nba_precompute.sources import RawDataError, layout
 from nba_precompute.sources.layout import RawFile
@@ -28,8 +30,11 @@ from nba_precompute.sources.parquet_folder import ParquetFolder, parquet_folder
 MAXIMUM_BYTES_BILLED = 20 * 2**30
 """A copy that would be billed for more is refused by BigQuery: five seasons of shots and box scores are about 0.2 GB."""
 
-FIRST_DAY, LAST_DAY = "1900-01-01", "2200-12-31"
-"""What a table that demands a filter on its partitions is asked for: everything. A row without a day is asked for too, and refused."""
+EVERY_DAY, EVERY_NUMBER = "'0001-01-01'", str(-(2**63))
+"""From where a table that demands a filter on its partitions is asked: the least that its column can be."""
+
+PATIENCE = DEFAULT_RETRY.with_timeout(300.0)
+"""Of every request: as long as the warehouse has, in place of the ten minutes of Google's client."""
 
 COPIED_FROM = b"copied_from"
 """In the metadata of a copy: a hash of table, version and columns, by which it is known whether it is that of now."""
@@ -77,6 +82,11 @@ def bigquery_tables(file: Path, copies: Path) -> ParquetFolder:
                 else:
                     _copy_unless_unchanged(client, raw, held, copies / raw.name, named.storage_api)
     except GoogleAuthError as error:
+        if is_transient(error):
+            raise RawDataError(
+                f"BigQuery ({named.project}), for {file}: Google, who gives the tokens, does not answer: {error}. Run the same command "
+                "again when the network is there."
+            ) from error
         raise RawDataError(
             f"BigQuery ({named.project}), for {file}: {error}. Log in (gcloud auth application-default login), or name a key file in "
             "GOOGLE_APPLICATION_CREDENTIALS."
@@ -121,7 +131,7 @@ def _refuse_others(file: Path, where: str, said: Mapping[str, Any], known: Any) 
 
 def _copy_unless_unchanged(client: bigquery.Client, raw: RawFile, held: HeldIn, copy: Path, storage_api: bool) -> None:
     try:
-        table = client.get_table(held.table if held.table.count(".") > 1 else f"{client.project}.{held.table}")
+        table = client.get_table(held.table if held.table.count(".") > 1 else f"{client.project}.{held.table}", retry=PATIENCE)
         if table.table_type != "TABLE":
             raise RawDataError(
                 f"{held.table}, which holds {raw.name}, is a {table.table_type}: BigQuery does not say when its rows changed. Name "
@@ -133,11 +143,17 @@ def _copy_unless_unchanged(client: bigquery.Client, raw: RawFile, held: HeldIn, 
             with written_whole(place(str(copy))) as file:
                 pq.write_table(rows.replace_schema_metadata({COPIED_FROM: version}), file)
     except (GoogleAPIError, RequestException) as error:
-        first_line = str(error).splitlines()[0]
-        raise RawDataError(
-            f"BigQuery, table {held.table}, which holds {raw.name}: {first_line}. Correct the table or its columns in the file that "
-            "names it, or run the same command again where it is a matter of time."
-        ) from error
+        first_line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        advice = (
+            "Run the same command again later"
+            if _time_mends(error)
+            else "Correct the table or its columns in the file that names it"
+        )
+        raise RawDataError(f"BigQuery, table {held.table}, which holds {raw.name}: {first_line}. {advice}.") from error
+
+
+def _time_mends(error: Exception) -> bool:
+    return isinstance(error, RetryError) or is_transient(error)
 
 
 def _version(table: bigquery.Table, held: HeldIn) -> bytes:
@@ -148,12 +164,23 @@ def _version(table: bigquery.Table, held: HeldIn) -> bytes:
 def _query(client: bigquery.Client, raw: RawFile, held: HeldIn, table: bigquery.Table) -> RowIterator:
     name = f"`{table.project}.{table.dataset_id}.{table.table_id}`"
     named = ", ".join(f"{expression} AS `{column}`" for column, expression in held.columns.items())
-    query = f"SELECT {named} FROM {name}"
-    if table.require_partition_filter and raw.day in held.columns:
-        day = held.columns[raw.day]
-        query += f" WHERE {day} BETWEEN '{FIRST_DAY}' AND '{LAST_DAY}' OR {day} IS NULL"
+    query = f"SELECT {named} FROM {_every_row(table) if table.require_partition_filter else name}"
     # of two news items of one day the later counts, and a table has no order of its own
     order = held.order_by or (", ".join(f"`{column}`" for column in raw.columns) if raw is layout.INJURIES else None)
     if order:
         query += f" ORDER BY {order}"
-    return client.query(query, bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED)).result()
+    config = bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED)
+    return client.query(query, config, retry=PATIENCE).result(retry=PATIENCE)
+
+
+def _every_row(table: bigquery.Table) -> str:
+    """A table that demands a filter on its partitions, as SQL: the rows whose partition is known, and those without one.
+
+    Each half has one comparison of the partitioning column with a constant, which BigQuery takes for a filter. Where the time of
+    arrival is the partition, rows that came a moment ago have none yet.
+    """
+    partition = (table.range_partitioning or table.time_partitioning).field or "_PARTITIONTIME"
+    whole_number = any(column.name == partition and column.field_type == "INTEGER" for column in table.schema)
+    least = EVERY_NUMBER if whole_number else EVERY_DAY
+    rows = f"SELECT * FROM `{table.project}.{table.dataset_id}.{table.table_id}`"
+    return f"({rows} WHERE `{partition}` >= {least} UNION ALL {rows} WHERE `{partition}` IS NULL) AS `{table.table_id}`"

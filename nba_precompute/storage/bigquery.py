@@ -22,13 +22,13 @@ from typing import Any, TypeVar
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import requests
 from dagster_gcp import BigQueryResource
 from google.api_core import exceptions as answers
 from google.api_core.retry import Retry
 from google.auth import exceptions as credentials
 from google.cloud import bigquery
 
+from nba_precompute.bigquery_errors import NETWORK_ERRORS, is_transient
 from nba_precompute.storage import (
     Publication,
     SchemaChanged,
@@ -114,24 +114,6 @@ VERSIONS_SCHEMA = pa.schema(
 ABOUT_VERSIONS = "One row a published day of a table: hashes of its rows and of what it read, code version, run and time (UTC)"
 ABOUT_HISTORY = "One row a run and table: its days that are published, and of which no later run has made them again"
 
-TRANSIENT_REASONS = {"rateLimitExceeded", "jobRateLimitExceeded", "backendError", "internalError", "jobBackendError"}
-"""BigQuery's own words, where the status does not say it: a rate limit is a 403 like a missing permission."""
-
-TRANSIENT_WORDS = "due to concurrent update"
-"""Of a transaction that BigQuery aborted because another one changed the same table first."""
-
-TRANSIENT_ERRORS = (
-    answers.TooManyRequests,
-    answers.ServerError,
-    answers.PreconditionFailed,  # somebody else changed the table's schema meanwhile
-    ConnectionError,
-    TimeoutError,
-    requests.exceptions.ConnectionError,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.Timeout,
-    credentials.TransportError,
-)
-
 say = logging.getLogger(__name__)
 
 
@@ -181,7 +163,7 @@ class BigQueryWarehouse:
                     raise self._source_mismatch(known, source) from None
                 raise
             for name in [*staged, staged_versions]:
-                with suppress(answers.GoogleAPICallError, *TRANSIENT_ERRORS):  # published is published; what is left expires
+                with suppress(answers.GoogleAPICallError, *NETWORK_ERRORS):  # published is published; what is left expires
                     self.client.delete_table(name, not_found_ok=True, **ONCE)
         return published
 
@@ -234,7 +216,7 @@ class BigQueryWarehouse:
                 if statement == deletion and self._stored(REFERENCE, "partition_versions") is None:  # nothing is published yet
                     continue
                 return str(self._refusal(error, writing=True))
-            except (answers.GoogleAPICallError, credentials.GoogleAuthError, *TRANSIENT_ERRORS) as error:
+            except (answers.GoogleAPICallError, credentials.GoogleAuthError, *NETWORK_ERRORS) as error:
                 return str(self._refusal(error, writing=True))
             return None
         return None
@@ -442,7 +424,7 @@ class BigQueryWarehouse:
                 timeout=REQUEST_SECONDS,
             )
 
-        self._job(f"load_{name}", begin)
+        self._job(f"load_{name}", begin, _finished)
         return destination
 
     def _replace(
@@ -458,12 +440,13 @@ class BigQueryWarehouse:
     ) -> None:
         """Delete the days of every table, insert what was staged, and the same of their versions, in one transaction."""
         sources, kept = self._name(REFERENCE, "source"), self._name(REFERENCE, "partition_versions")
+        # within a transaction BigQuery allows SELECT and DML, and no ASSERT (cloud.google.com/bigquery/docs/transactions)
         statements = [
             "BEGIN TRANSACTION",
             f"INSERT INTO {sources} (name, first_published_at) SELECT @source, CURRENT_TIMESTAMP() FROM (SELECT 1) "
             f"WHERE NOT EXISTS (SELECT 1 FROM {sources})",
-            f"ASSERT (SELECT MIN(name) FROM {sources}) = @source AS 'the tables were made from another source'",
-            _assert_whole(staged_versions, len(versions)),
+            _refuse_unless(f"(SELECT MIN(name) FROM {sources}) = @source", "the tables were made from another source"),
+            _refuse_unless_whole(staged_versions, len(versions)),
         ]
         parameters: list[Any] = [bigquery.ScalarQueryParameter("source", "STRING", source)]
         for number, (publication, frame, rows) in enumerate(zip(publications, frames, staged, strict=True)):
@@ -476,7 +459,7 @@ class BigQueryWarehouse:
                 bigquery.ArrayQueryParameter(days, "DATE", sorted(publication.days)),
             ]
             statements += [
-                _assert_whole(rows, len(frame)),
+                _refuse_unless_whole(rows, len(frame)),
                 f"DELETE FROM {self._name_of(table)} "
                 f"WHERE `{table.day}` BETWEEN @{first} AND @{last} AND `{table.day}` IN UNNEST(@{days})",
                 f"INSERT INTO {self._name_of(table)} ({named}) SELECT {named} FROM `{rows}`",
@@ -526,14 +509,14 @@ class BigQueryWarehouse:
             query_parameters=list(parameters), maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL
         )
 
-        def ask() -> pa.Table:
-            job = self.client.query(sql, job_config=config, job_retry=None, **ONCE)
-            rows = job.result(job_retry=None, **ONCE)
-            found = rows.to_arrow(bqstorage_client=self.storage_api, create_bqstorage_client=False)
-            self._count(job)
-            return found
+        def begin(job_id: str) -> bigquery.QueryJob:
+            return self.client.query(sql, job_config=config, job_id=job_id, job_retry=None, **ONCE)
 
-        return self._patiently(ask).to_pandas(date_as_object=False, types_mapper=NULLABLE.get)
+        def rows(job: bigquery.QueryJob) -> pa.Table:
+            found = job.result(job_retry=None, **ONCE)
+            return found.to_arrow(bqstorage_client=self.storage_api, create_bqstorage_client=False)
+
+        return self._job(f"read_{uuid.uuid4().hex}", begin, rows).to_pandas(date_as_object=False, types_mapper=NULLABLE.get)
 
     def _script(
         self, job_id: str, statements: Sequence[str], *parameters: Any, before: Callable[[], None] = lambda: None
@@ -547,28 +530,43 @@ class BigQueryWarehouse:
             before()  # of every try: minutes may lie between them
             return self.client.query(sql, job_config=config, job_id=of_try, job_retry=None, **ONCE)
 
-        self._job(job_id, begin)
+        self._job(job_id, begin, _finished)
 
-    def _job(self, identity: str, begin: Callable[[str], Any]) -> None:
-        """Run a job once, however often it has to be submitted. One that ended in a transient error is another job."""
+    def _job(self, identity: str, begin: Callable[[str], Any], take: Callable[[Any], Answer]) -> Answer:
+        """What `take` gets of a job that runs once, however often it has to be submitted or its answer to be asked for.
+
+        One that ended in a transient error is another job.
+        """
         failed = 0
 
-        def submit() -> None:
+        def submit() -> Answer:
             nonlocal failed
             job_id = f"{identity}_{failed}"
             try:
                 job = begin(job_id)
             except answers.Conflict:  # it arrived, and its answer was lost
-                job = self.client.get_job(job_id, location=self.client.location, **ONCE)
+                job = self._known(job_id)
             try:
-                job.result(**ONCE)
+                taken = take(job)
             except Exception:
                 if job.error_result is not None:
                     failed += 1
                 raise
             self._count(job)
+            return taken
 
-        self._patiently(submit)
+        return self._patiently(submit)
+
+    def _known(self, job_id: str) -> Any:
+        """A job that BigQuery says it knows. It is asked for where it ran: outside of US and EU it is not found elsewhere."""
+        location = self.client.location
+        if location is None:
+            with suppress(answers.NotFound):
+                location = self.client.get_dataset(f"{self.prefix}{REFERENCE}", **ONCE).location
+        try:
+            return self.client.get_job(job_id, location=location, **ONCE)
+        except answers.NotFound as error:  # for a moment: github.com/googleapis/python-bigquery/issues/2134
+            raise answers.ServiceUnavailable(f"the job is known and not yet to be had: {error}") from error
 
     def _count(self, job: Any) -> None:
         with self._counting:
@@ -583,7 +581,7 @@ class BigQueryWarehouse:
     def _patiently(self, work: Callable[[], Answer]) -> Answer:
         """What `work` answers; tried again, until patience ends, while what it meets is transient."""
         again = Retry(
-            predicate=_is_transient,
+            predicate=is_transient,
             initial=FIRST_PAUSE_SECONDS,
             maximum=LONGEST_PAUSE_SECONDS,
             timeout=self.wait_limit_seconds,
@@ -595,14 +593,14 @@ class BigQueryWarehouse:
     def _refusals(self, writing: bool = False) -> Iterator[None]:
         try:
             yield
-        except (answers.GoogleAPIError, credentials.GoogleAuthError, *TRANSIENT_ERRORS) as error:
+        except (answers.GoogleAPIError, credentials.GoogleAuthError, *NETWORK_ERRORS) as error:
             raise self._refusal(error, writing) from error
 
     def _refusal(self, error: Exception, writing: bool) -> WarehouseError:
         unchanged = "; what was published before is as it was" if writing else ""
         cause = error.cause if isinstance(error, answers.RetryError) and error.cause is not None else error
         words = f"BigQuery ({self._place}): {_first_line(cause)}"
-        if isinstance(error, answers.RetryError) or _is_transient(cause):
+        if isinstance(error, answers.RetryError) or is_transient(cause):
             return WarehouseBusy(
                 f"{words}. Tried again for {self.wait_limit_seconds:g} s. Run the same command again later"
                 f"{'; what was being published is there as a whole or not at all' if writing else ''}."
@@ -622,6 +620,10 @@ class BigQueryWarehouse:
                 f"(NBA_PRECOMPUTE_BIGQUERY_PROJECT, NBA_PRECOMPUTE_BIGQUERY_LOCATION){unchanged}."
             )
         return WarehouseError(f"{words}. It is no matter of time: the request itself is refused{unchanged}.")
+
+
+def _finished(job: Any) -> None:
+    job.result(**ONCE)
 
 
 def _identity(place: str, run_id: str, source: str, versions: pd.DataFrame, replaced: str) -> str:
@@ -660,17 +662,16 @@ def _refuse_foreign(stored: bigquery.Table) -> None:
         )
 
 
-def _is_transient(error: Exception) -> bool:
-    reasons = {one.get("reason") for one in getattr(error, "errors", None) or [] if isinstance(one, Mapping)}
-    return isinstance(error, TRANSIENT_ERRORS) or bool(reasons & TRANSIENT_REASONS) or TRANSIENT_WORDS in str(error)
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _assert_whole(name: str, rows: int) -> str:
-    return f"ASSERT (SELECT COUNT(*) FROM `{name}`) = {rows} AS 'a staging table is not whole'"
+def _refuse_unless_whole(name: str, rows: int) -> str:
+    return _refuse_unless(f"(SELECT COUNT(*) FROM `{name}`) = {rows}", "a staging table is not whole")
+
+
+def _refuse_unless(condition: str, words: str) -> str:
+    return f"SELECT IF({condition}, TRUE, ERROR({_quoted(words)}))"
 
 
 def _labels() -> str:
