@@ -176,7 +176,8 @@ def _try_queue(instance: dg.DagsterInstance) -> None:
                 max_retries=1, interval_start=0, timeout=QUEUE_ANSWERS_WITHIN_SECONDS
             )
     except Exception as wrong:
-        why = "it is not set" if isinstance(wrong, dg.DagsterInvalidConfigError) else str(wrong).splitlines()[0]
+        said = (str(wrong).splitlines() or [type(wrong).__name__])[0]
+        why = "it is not set" if isinstance(wrong, dg.DagsterInvalidConfigError) else said
         raise QueueUnreachable(
             f"The queue in NBA_PRECOMPUTE_REDIS cannot be used: {why}. Its address is redis://HOST:6379/0, where a Redis runs."
         ) from None

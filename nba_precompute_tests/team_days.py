@@ -2,7 +2,7 @@
 
 import itertools
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import numpy as np
@@ -71,11 +71,13 @@ def publish(
     table: Table = TABLE,
     source: str = "games",
     run_id: str = "run",
+    before_commit: Callable[[], None] = lambda: None,
 ) -> pd.DataFrame:
     """Publish the frames' days in one publication; the versions that they have from now on."""
     frame = pd.concat(frames) if frames else rows(MONDAY).head(0)
     days = days or sorted(set(frame["game_date"].dt.date))
-    return warehouse.publish([publication(frame, *days, table=table)], run_id=run_id, source=source)
+    together = [publication(frame, *days, table=table)]
+    return warehouse.publish(together, run_id=run_id, source=source, before_commit=before_commit)
 
 
 def points(warehouse: Warehouse, table: Table = TABLE) -> dict[date, list[int]]:

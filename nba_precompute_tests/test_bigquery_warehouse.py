@@ -205,6 +205,21 @@ def test_a_job_that_failed_in_passing_is_submitted_as_another(local, warehouse):
     assert (first[:-1], first[-1], second[-1]) == (second[:-1], "0", "1")
 
 
+def test_a_turn_that_is_lost_between_two_tries_ends_the_publication(local, warehouse):
+    before, held = points(warehouse), ["at the first try"]
+
+    def require_turn():
+        if not held:
+            raise WarehouseBusy("the turn is over")
+        held.pop()
+
+    local.proxy.plan(refused(503, "backendError"), publication)
+    with pytest.raises(WarehouseBusy, match="the turn is over"):
+        publish(warehouse, rows(MONDAY, points=45), before_commit=require_turn)
+    assert len(job_ids(local, "publishes")) == 1
+    assert points(warehouse) == before
+
+
 def test_patience_ends_and_says_so(local, warehouse):
     before = points(warehouse)
     local.proxy.plan(refused(503, "backendError"), load, 1000)

@@ -25,11 +25,12 @@ from dagster_celery.launcher import CeleryRunLauncher
 from dagster_graphql.schema import create_schema
 from sqlalchemy import create_engine
 
+from nba_precompute import automation
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.backfill import RangedRun, run_request
 from nba_precompute.cluster import launcher
 from nba_precompute.cluster.lost_runs import lost_runs
-from nba_precompute.game_days import days_between, eligible_days, game_days
+from nba_precompute.game_days import days_between, eligible_days, game_days, now_in_new_york
 from nba_precompute.history import run_history
 from nba_precompute.home import Home
 from nba_precompute.instance import (
@@ -467,6 +468,18 @@ def test_a_run_goes_on_where_its_worker_answers_late_or_redis_lost_its_data(mach
         machines.look_after_runs()
         assert machines.status(run) is dg.DagsterRunStatus.STARTED
     assert machines.until_ended(run) == {dg.DagsterRunStatus.SUCCESS}
+
+
+def test_lost_runs_are_looked_for_on_several_machines_alone_and_without_being_turned_on(tmp_path):
+    on_by_themselves = [
+        {
+            sensor.name
+            for sensor in automation.sensors(home, now_in_new_york, webhook=None)
+            if sensor.default_status is dg.DefaultSensorStatus.RUNNING
+        }
+        for home in (Home(tmp_path), home_at(tmp_path, "postgresql+psycopg2://any"))
+    ]
+    assert on_by_themselves == [set(), {lost_runs.name}]
 
 
 def test_a_run_waits_in_redis_for_a_worker_and_one_whose_worker_died_before_it_began_is_made_once_more(

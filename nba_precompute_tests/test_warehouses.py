@@ -262,7 +262,7 @@ def test_what_is_raised_before_the_commit_ends_the_publication_and_the_old_rows_
         raise WarehouseBusy("the turn is over")
 
     with pytest.raises(WarehouseBusy, match="the turn is over"):
-        unchanged.publish([publication(rows(MONDAY, points=1), MONDAY)], run_id="late", source="games", before_commit=refuse)
+        publish(unchanged, rows(MONDAY, points=1), run_id="late", before_commit=refuse)
 
 
 # --------------------------------------------------------------------------------------------- contracts that change

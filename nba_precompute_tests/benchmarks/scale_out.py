@@ -160,10 +160,11 @@ class Story:
         return [record.dagster_run for record in runs_of(self.instance, backfill)]
 
     def look(self, backfills: Sequence[str]) -> bool:
-        """Whether all have ended; counts the runs that are launched now."""
-        self.most_at_once = max(self.most_at_once, self.instance.get_runs_count(dg.RunsFilter(statuses=LAUNCHED)))
-        runs = [self.runs_of(backfill) for backfill in backfills]
-        return all(found and {run.status for run in found} <= ENDED for found in runs)
+        """Whether all have ended; counts the runs that are launched now. One question, which costs Postgres a process."""
+        runs = [(run.tags["dagster/backfill"], run.status) for run in self.instance.get_runs()]
+        self.most_at_once = max(self.most_at_once, sum(status in LAUNCHED for _, status in runs))
+        going = {backfill for backfill, status in runs if status not in ENDED}
+        return set(backfills) <= {backfill for backfill, _ in runs} - going
 
     def differences(self, expected: set[str]) -> list[str]:
         """What failed and should not have, and what should have failed and did not."""
