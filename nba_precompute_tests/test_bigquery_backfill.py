@@ -161,8 +161,16 @@ def test_what_is_staged_has_the_types_of_the_table_that_it_goes_into(homes, sent
             {"NBA_PRECOMPUTE_WAREHOUSE": "bigquery"},
             "NBA_PRECOMPUTE_WAREHOUSE is bigquery: name the project in NBA_PRECOMPUTE_BIGQUERY_PROJECT",
         ),
+        (
+            {
+                "NBA_PRECOMPUTE_WAREHOUSE": "bigquery",
+                "NBA_PRECOMPUTE_BIGQUERY_PROJECT": PROJECT,
+                "NBA_PRECOMPUTE_BIGQUERY_PREFIX": "dev-",
+            },
+            "NBA_PRECOMPUTE_BIGQUERY_PREFIX is 'dev-': names of datasets have letters, digits and underscores",
+        ),
     ],
-    ids=["another name", "no project"],
+    ids=["another name", "no project", "no prefix of a dataset"],
 )
 def test_a_warehouse_that_cannot_be_is_said_in_a_sentence(tmp_path, named, said):
     met = command_line(tmp_path / "home", "status", environment=named)
