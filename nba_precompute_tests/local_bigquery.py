@@ -265,6 +265,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         request = Request(self.command, self.path, self.rfile.read(length), self.headers.get("Content-Range", ""))
         self.server.requests.append(request)
+        self.server.paths.add(self.path.split("?")[0])
         fault = self.server.next_fault(request)
         if fault is not None:
             fault(self.server, self, request)
@@ -312,6 +313,7 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.emulator_port = emulator_port
         self.requests: list[Request] = []
+        self.paths: set[str] = set()  # of all requests ever
         self.cut_loads = 0
         self._planned: list[_Planned] = []
         self._lock = threading.Lock()

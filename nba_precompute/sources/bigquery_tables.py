@@ -169,7 +169,7 @@ def _query(client: bigquery.Client, raw: RawFile, held: HeldIn, table: bigquery.
     order = held.order_by or (", ".join(f"`{column}`" for column in raw.columns) if raw is layout.INJURIES else None)
     if order:
         query += f" ORDER BY {order}"
-    config = bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED)
+    config = bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL)
     return client.query(query, config, retry=PATIENCE).result(retry=PATIENCE)
 
 

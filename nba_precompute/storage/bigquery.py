@@ -66,6 +66,8 @@ STAGING_DAYS = 1
 REFERENCE, STAGING = "nba_reference", "nba_staging"
 """The datasets (after the prefix) of versions and source, and of rows on their way."""
 
+REFERENCE_TABLES = "source", "publications", "partition_versions", "processor_run_history"
+
 LABEL = {"made_by": "nba_precompute"}
 """On every dataset and table that is made here. A table without it is somebody else's, and is never written or deleted."""
 
@@ -112,6 +114,7 @@ VERSIONS_SCHEMA = pa.schema(
 )
 
 ABOUT_VERSIONS = "One row a published day of a table: hashes of its rows and of what it read, code version, run and time (UTC)"
+ABOUT_PUBLICATIONS = "How many publications there were: one row, which each of them changes, so that no two are made at once"
 ABOUT_HISTORY = "One row a run and table: its days that are published, and of which no later run has made them again"
 
 say = logging.getLogger(__name__)
@@ -159,7 +162,7 @@ class BigQueryWarehouse:
             try:
                 self._replace(identity, publications, frames, staged, published, staged_versions, source, before_commit)
             except answers.BadRequest:
-                if (known := self.source()) != source:  # somebody else was first to publish
+                if (known := self.source()) not in (None, source):  # somebody else was first to publish
                     raise self._source_mismatch(known, source) from None
                 raise
             for name in [*staged, staged_versions]:
@@ -203,7 +206,7 @@ class BigQueryWarehouse:
                 if self._stored(REFERENCE, "source") is not None:
                     raise  # queries look in another location
                 return None
-            return self._one_source(found["name"])
+            return str(found["name"].iloc[0]) if len(found) else None
 
     def unwritable(self) -> str | None:
         """What BigQuery says to a deletion of no row that is only planned."""
@@ -262,11 +265,12 @@ class BigQueryWarehouse:
     def _prepare(self, tables: Sequence[Table]) -> None:
         """Make what is not there, and give tables the columns, descriptions and NULLs that their contracts gained."""
         statements = []
-        reference = [self._stored(REFERENCE, name) for name in ("source", "partition_versions", "processor_run_history")]
+        reference = [self._stored(REFERENCE, name) for name in REFERENCE_TABLES]
         for stored in reference:
             if stored is not None:
                 _refuse_foreign(stored)
         if None in reference:
+            self._refuse_foreign_staging()
             statements += self._reference_statements()
         made = {REFERENCE, STAGING} if statements else set()
         for table in {table.qualified_name: table for table in tables}.values():
@@ -301,6 +305,8 @@ class BigQueryWarehouse:
             self._schema_statement(STAGING, STAGING_DAYS),
             f"CREATE TABLE IF NOT EXISTS {self._name(REFERENCE, 'source')} "
             f"(name STRING NOT NULL, first_published_at TIMESTAMP NOT NULL) OPTIONS(labels={_labels()})",
+            f"CREATE TABLE IF NOT EXISTS {self._name(REFERENCE, 'publications')} (number INT64 NOT NULL) "
+            f"OPTIONS(labels={_labels()}, description={_quoted(ABOUT_PUBLICATIONS)}) AS SELECT 0",
             f"CREATE TABLE IF NOT EXISTS {versions} ({of_versions}) CLUSTER BY table_name, day OPTIONS(labels={_labels()}, "
             f"description={_quoted(ABOUT_VERSIONS)})",
             f"CREATE OR REPLACE VIEW {self._name(REFERENCE, 'processor_run_history')} "
@@ -357,6 +363,14 @@ class BigQueryWarehouse:
 
         return {name for dataset in datasets for name in self._patiently(functools.partial(of_dataset, dataset))}
 
+    def _refuse_foreign_staging(self) -> None:
+        """Raise WarehouseUnwritable where the staging dataset is somebody else's: what is left there would not expire."""
+        try:
+            dataset = self._patiently(lambda: self.client.get_dataset(f"{self.prefix}{STAGING}", **ONCE))
+        except answers.NotFound:
+            return
+        _refuse_foreign(dataset)
+
     def _delete_ours(self, name: str) -> None:
         try:
             dataset = self.client.get_dataset(f"{self.prefix}{name}", **ONCE)
@@ -386,18 +400,9 @@ class BigQueryWarehouse:
             bigquery.ScalarQueryParameter("first", "DATE", min(days)),
             bigquery.ScalarQueryParameter("last", "DATE", max(days)),
         )
+        sources = found["name"].dropna().tolist()
         replaced = found[found["name"].isna()].sort_values(["table_name", "day"], ignore_index=True)
-        return self._one_source(found["name"].dropna()), replaced.to_json(date_format="iso", date_unit="us")
-
-    def _one_source(self, names: pd.Series) -> str | None:
-        """The name that all rows have. BigQuery lets insertions pass each other, so two first publications at once may leave two."""
-        different = sorted(set(names.astype(str)))
-        if len(different) > 1:
-            raise SourceMismatch(
-                f"The tables of {self._place} were begun from {' and from '.join(different)} at once, and rows of two sources must not "
-                "meet. Delete them and the history with --reset."
-            )
-        return different[0] if different else None
+        return (str(sources[0]) if sources else None), replaced.to_json(date_format="iso", date_unit="us")
 
     def _load(self, name: str, table: Table, frame: pd.DataFrame) -> str:
         kinds = kinds_of(table, table.columns)
@@ -452,6 +457,8 @@ class BigQueryWarehouse:
         # within a transaction BigQuery allows SELECT and DML, and no ASSERT (cloud.google.com/bigquery/docs/transactions)
         statements = [
             "BEGIN TRANSACTION",
+            # BigQuery lets what inserts alone pass: without this, two that are the first to make a day would both be applied
+            f"UPDATE {self._name(REFERENCE, 'publications')} SET number = number + 1 WHERE TRUE",
             f"INSERT INTO {sources} (name, first_published_at) SELECT @source, CURRENT_TIMESTAMP() FROM (SELECT 1) "
             f"WHERE NOT EXISTS (SELECT 1 FROM {sources})",
             _refuse_unless(f"(SELECT MIN(name) FROM {sources}) = @source", "the tables were made from another source"),
@@ -478,9 +485,9 @@ class BigQueryWarehouse:
         statements += [f"INSERT INTO {kept} ({named}) SELECT {named} FROM `{staged_versions}`", "COMMIT TRANSACTION"]
         self._script(f"publish_{identity}", statements, *parameters, before=before_commit)
 
-    def _source_mismatch(self, known: str | None, asked_for: str) -> SourceMismatch:
+    def _source_mismatch(self, known: str, asked_for: str) -> SourceMismatch:
         another = "another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)"
-        return source_mismatch(self._place, known or "nothing", asked_for, another)
+        return source_mismatch(self._place, known, asked_for, another)
 
     # ---------------------------------------------------------------------------------------------------- reading
 
@@ -663,10 +670,10 @@ def _schema_that_follows(table: Table, stored: Sequence[bigquery.SchemaField]) -
     ]
 
 
-def _refuse_foreign(stored: bigquery.Table) -> None:
+def _refuse_foreign(stored: bigquery.Table | bigquery.Dataset) -> None:
     if not LABEL.items() <= stored.labels.items():
         raise WarehouseUnwritable(
-            f"{stored.project}.{stored.dataset_id}.{stored.table_id} was not made by nba_precompute (it lacks the label {LABEL}), and "
+            f"{stored.reference} was not made by nba_precompute (it lacks the label {LABEL}), and "
             "is left alone. Use another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)."
         )
 
