@@ -7,6 +7,7 @@ NBA_PRECOMPUTE_POSTGRES (where several machines have their history) and NBA_PREC
 """
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,10 +106,15 @@ def bigquery_of_environment() -> BigQueryDatasets | None:
     project = os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PROJECT")
     if not project:
         raise WarehouseError("NBA_PRECOMPUTE_WAREHOUSE is bigquery: name the project in NBA_PRECOMPUTE_BIGQUERY_PROJECT.")
+    prefix = os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PREFIX", "")
+    if not re.fullmatch(r"[A-Za-z0-9_]*", prefix):
+        raise WarehouseError(
+            f"NBA_PRECOMPUTE_BIGQUERY_PREFIX is {prefix!r}: names of datasets have letters, digits and underscores."
+        )
     return BigQueryDatasets(
         project,
         os.environ.get("NBA_PRECOMPUTE_BIGQUERY_LOCATION"),
-        os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PREFIX", ""),
+        prefix,
         emulated="BIGQUERY_EMULATOR_HOST" in os.environ,  # Google's client goes there
     )
 

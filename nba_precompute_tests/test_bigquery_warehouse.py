@@ -9,6 +9,7 @@ import os
 import signal
 from datetime import date
 
+import pandas as pd
 import pytest
 
 from nba_precompute.home import BigQueryDatasets, Home
@@ -16,6 +17,7 @@ from nba_precompute.sources import RawDataError
 from nba_precompute.storage import SourceMismatch, WarehouseBusy, WarehouseError, WarehouseUnreadable, WarehouseUnwritable
 from nba_precompute.storage.bigquery import LABEL, STAGING, BigQueryWarehouse
 from nba_precompute.storage.content_hash import hash_days
+from nba_precompute_tests.bigquery_bytes import MEGABYTE, Scanned, bytes_of, scanned_by
 from nba_precompute_tests.local_bigquery import (
     PROJECT,
     answer_lost,
@@ -282,6 +284,14 @@ def test_of_two_first_publications_of_different_sources_one_is_refused(local):
     assert points(local.warehouse("first_"))[MONDAY] == [1, 1]
 
 
+def test_two_sources_that_both_got_in_are_found_by_who_asks_next(local):
+    warehouse = local.warehouse("first_")
+    warehouse.client.query("INSERT first_nba_reference.source VALUES ('more games', CURRENT_TIMESTAMP())").result()
+    for ask in (warehouse.source, lambda: publish(warehouse, rows(MONDAY, points=3))):
+        with pytest.raises(SourceMismatch, match=r"first_\* were begun from games and from more games at once.*--reset"):
+            ask()
+
+
 # ---------------------------------------------------------------------------------------------------------------- kills
 
 
@@ -363,6 +373,62 @@ def test_what_was_asked_of_bigquery_is_counted(warehouse):
     assert spent["jobs"] == 4
     assert spent["bytes_loaded"] > 1000
     assert set(spent) == {"jobs", "bytes_loaded", "bytes_processed", "bytes_billed", "slot_milliseconds"}
+
+
+MONDAYS = 2 * (8 + 5 + 8 + 1) + 8
+"""Two rows of a day, three letters, points and a truth; one of them has a pace."""
+
+A_VERSION = (2 + 18) + 8 + (2 + 16) + (2 + 12) + (2 + 1) + 8 + (2 + 3) + 8
+"""Table, day, hash of the content, of what was read, code version, rows, run, time."""
+
+
+@pytest.mark.parametrize(
+    ("values", "sizes"),
+    [
+        (pd.Series(["BOS", "Jokić", "", None]), [5, 8, 2, 0]),
+        (pd.Series([1, None], dtype="Int32"), [8, 0]),
+        (pd.Series([0.5, None]), [8, 0]),
+        (pd.Series([True, None], dtype="boolean"), [1, 0]),
+        (pd.to_datetime(pd.Series(["2024-01-01", None])), [8, 0]),
+    ],
+    ids=["text", "whole number", "number", "truth", "day"],
+)
+def test_a_value_takes_what_bigquery_says(values, sizes):
+    assert bytes_of(values).tolist() == sizes
+
+
+def test_queries_scan_the_days_that_were_there_and_the_columns_that_they_name(local):
+    local.proxy.forget()
+    warehouse = local.warehouse("b_")
+
+    def asked(work):
+        begun = len(local.proxy.requests)
+        work()
+        return begun, len(local.proxy.requests)
+
+    spans = [
+        asked(lambda: publish(warehouse, rows(MONDAY))),
+        asked(lambda: publish(warehouse, rows(TUESDAY))),
+        asked(lambda: publish(warehouse, rows(MONDAY))),
+        asked(lambda: warehouse.read(TABLE, TUESDAY, TUESDAY, ["points"])),
+        asked(warehouse.partition_versions),
+        asked(warehouse.unwritable),
+    ]
+    found = scanned_by(local.proxy.requests, warehouse, [TABLE])
+    first, second, again, read, versions, planned = (Scanned.all_of(found[begin:end]) for begin, end in spans)
+    inserted = MONDAYS + A_VERSION
+    assert first == Scanned(inserted, 20 * MEGABYTE)
+    named = (2 + 18) + 8  # of a version: its table and its day
+    assert second == Scanned(inserted + (named + 8) + (named + A_VERSION), 40 * MEGABYTE)
+    replaced = MONDAYS + 2 * 8  # all columns of the day, and the day once more to find it
+    assert again == Scanned(inserted + 2 * (named + 8) + 2 * (named + A_VERSION) + replaced, 50 * MEGABYTE)
+    assert read == Scanned(2 * (8 + 8 + 5), 10 * MEGABYTE)  # the key too, for the order
+    assert versions == Scanned(2 * A_VERSION, 10 * MEGABYTE)
+    assert planned == Scanned(0, 0)
+
+    warehouse.client.query("SELECT 1 AS something_else").result()
+    with pytest.raises(ValueError, match="what this reads is not known: SELECT 1 AS something_else"):
+        scanned_by(local.proxy.requests, warehouse, [TABLE])
 
 
 def test_tables_of_others_are_not_written_and_not_deleted(local, of_module):

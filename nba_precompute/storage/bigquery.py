@@ -203,7 +203,7 @@ class BigQueryWarehouse:
                 if self._stored(REFERENCE, "source") is not None:
                     raise  # queries look in another location
                 return None
-            return str(found["name"].iloc[0]) if len(found) else None
+            return self._one_source(found["name"])
 
     def unwritable(self) -> str | None:
         """What BigQuery says to a deletion of no row that is only planned."""
@@ -386,9 +386,18 @@ class BigQueryWarehouse:
             bigquery.ScalarQueryParameter("first", "DATE", min(days)),
             bigquery.ScalarQueryParameter("last", "DATE", max(days)),
         )
-        sources = found["name"].dropna().tolist()
         replaced = found[found["name"].isna()].sort_values(["table_name", "day"], ignore_index=True)
-        return (str(sources[0]) if sources else None), replaced.to_json(date_format="iso", date_unit="us")
+        return self._one_source(found["name"].dropna()), replaced.to_json(date_format="iso", date_unit="us")
+
+    def _one_source(self, names: pd.Series) -> str | None:
+        """The name that all rows have. BigQuery lets insertions pass each other, so two first publications at once may leave two."""
+        different = sorted(set(names.astype(str)))
+        if len(different) > 1:
+            raise SourceMismatch(
+                f"The tables of {self._place} were begun from {' and from '.join(different)} at once, and rows of two sources must not "
+                "meet. Delete them and the history with --reset."
+            )
+        return different[0] if different else None
 
     def _load(self, name: str, table: Table, frame: pd.DataFrame) -> str:
         kinds = kinds_of(table, table.columns)

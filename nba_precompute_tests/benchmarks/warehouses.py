@@ -1,8 +1,9 @@
 """The same seasons made in both warehouses, DuckDB's file and BigQuery on its emulator, and compared row by row; what was asked of it.
 
 `uv run python -m nba_precompute_tests.benchmarks.warehouses [--raw DIR] [--seasons 2023-24 ...]` prints a row a table, then the jobs
-and bytes of the backfill and of one date made again, and ends with exit code 1 if a key or a value differs. The emulator's seconds
-say nothing of BigQuery's, and it bills nothing: bytes processed and billed are zero here, and are counted on a real project.
+and bytes of each season and of one date made again, and ends with exit code 1 if a key or a value differs. The emulator's seconds
+say nothing of BigQuery's. It scans and bills nothing by its statistics: that is computed from the days and columns of each query, those
+of the command line around its runs among them (`bigquery_bytes`), and is counted on a real project.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +27,7 @@ from nba_precompute.instance import instance_of
 from nba_precompute.materialization import COST_TAG
 from nba_precompute.storage import Warehouse
 from nba_precompute.tables.columns import Table
+from nba_precompute_tests.bigquery_bytes import Scanned, scanned_by
 from nba_precompute_tests.conftest import REAL_DATA
 from nba_precompute_tests.local_bigquery import local_bigquery
 
@@ -78,12 +81,13 @@ def main() -> None:
         with local_bigquery(folder) as local:
             environment = local.environment(PREFIX)
             seconds = {"DuckDB": 0.0, "BigQuery's emulator": 0.0}
+            one, other = Home(folder / "file").warehouse, local.warehouse(PREFIX)
+            asked_for = [(Counter(), 0)]  # what all runs asked of BigQuery, and how many requests there were
             for season in wanted:
                 days = ["--start", str(season.first_game), "--end", str(season.last_game)]
                 seconds["DuckDB"] += backfill(folder / "file", asked.raw, {}, *days)
                 seconds["BigQuery's emulator"] += backfill(folder / "bigquery", asked.raw, environment, *days)
-            of_seasons = cost(folder / "bigquery")
-            one, other = Home(folder / "file").warehouse, local.warehouse(PREFIX)
+                asked_for.append((cost(folder / "bigquery"), len(local.proxy.requests)))
             grid = Grid(title=f"{', '.join(asked.seasons)} of {asked.raw or 'the simulated league'}")
             for heading in ("table", "rows", "columns", "keys of one alone", "values that differ", "content hashes"):
                 grid.add_column(heading, justify="left" if heading == "table" else "right")
@@ -103,17 +107,27 @@ def main() -> None:
             console.print(grid)
 
             last = str(pd.Timestamp(hashes[1].index.get_level_values("day").max()).date())
+            before_date = (cost(folder / "bigquery"), len(local.proxy.requests))
             seconds[f"BigQuery's emulator, {last} alone"] = backfill(
                 folder / "bigquery", asked.raw, environment, "--start", last, "--end", last, "--force"
             )
-            of_date = cost(folder / "bigquery") - of_seasons
-            bill = Grid(title="What was asked of BigQuery, by its jobs' statistics")
-            for heading in ("", "jobs", "bytes loaded", "bytes processed", "bytes billed"):
+            of_date = (before_date, (cost(folder / "bigquery"), len(local.proxy.requests)))
+            bill = Grid(
+                title="What was asked of BigQuery: jobs and loads by its statistics, what is scanned and billed by its rules"
+            )
+            for heading in ("", "jobs", "bytes loaded", "bytes scanned, computed", "bytes billed, computed"):
                 bill.add_column(heading, justify="right" if heading else "left")
-            for title, spent in ((f"{len(wanted)} seasons, made", of_seasons), (f"{last}, made again", of_date)):
+            scanned = scanned_by(local.proxy.requests, other, TABLES)
+            names = [f"{season.name}, made" for season in wanted]
+            periods = [*zip(names, pairwise(asked_for), strict=True), (f"{last}, made again", of_date)]
+            if len(wanted) > 1:
+                periods.insert(-1, (f"{len(wanted)} seasons, made", (asked_for[0], asked_for[-1])))
+            for title, ((before, first), (after, end)) in periods:
+                queries, by_statistics = Scanned.all_of(scanned[first:end]), after - before
                 bill.add_row(
-                    title, *(f"{spent[name]:,}" for name in ("jobs", "bytes_loaded", "bytes_processed", "bytes_billed"))
-                )
+                    title, f"{by_statistics['jobs']:,}", f"{by_statistics['bytes_loaded']:,}",
+                    f"{queries.scanned:,}", f"{queries.billed:,}",
+                )  # fmt: skip
             console.print(bill)
             console.print(", ".join(f"{title}: {value:.0f} s" for title, value in seconds.items()))
     sys.exit(1 if differing else 0)
