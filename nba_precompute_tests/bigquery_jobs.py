@@ -32,7 +32,9 @@ STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
 def wrong_with(request: Request) -> list[str]:
-    """What BigQuery would refuse in the job, or do otherwise than is meant; nothing where all is well."""
+    """What BigQuery would refuse in a job or in the change of a table, or do otherwise than is meant; nothing where all is well."""
+    if request.method == "PATCH":
+        return list(_unlike(json.loads(request.body), {"$ref": "Table"}, "table"))
     job = request.job
     found = list(_unlike(job, {"$ref": "Job"}, "job"))
     if not IDS.fullmatch(job["jobReference"]["jobId"]):

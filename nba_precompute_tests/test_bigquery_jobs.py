@@ -60,6 +60,16 @@ def test_a_load_that_is_wrong_is_found_to_be(request_, words):
     assert any(re.search(words, said) for said in wrong_with(request_)), wrong_with(request_)
 
 
+def test_a_change_of_a_table_is_held_against_its_description_too():
+    def change(mode):
+        return Request(
+            "PATCH", "/tables/t", json.dumps({"schema": {"fields": [{"name": "a", "type": "DATE", **mode}]}}).encode()
+        )
+
+    assert wrong_with(change({"mode": "NULLABLE"})) == []
+    assert wrong_with(change({"mood": "NULLABLE"})) == ["table.schema.fields[].mood is not known"]
+
+
 @pytest.fixture
 def nothing_installed(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
