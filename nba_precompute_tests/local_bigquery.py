@@ -487,8 +487,8 @@ def had_or_skip(get: Callable[[], object]) -> None:
         pytest.skip(str(wanting))
 
 
-def live_project() -> str:
-    """The project of the tests that only a real one can pass; without project or credentials they are skipped."""
+def live_project() -> tuple[str, str | None]:
+    """Project and location of the tests that only a real one can pass; without project or credentials they are skipped."""
     project = os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PROJECT")
     if not project:
         pytest.skip("no project is named in NBA_PRECOMPUTE_BIGQUERY_PROJECT")
@@ -496,7 +496,7 @@ def live_project() -> str:
         google.auth.default()
     except google.auth.exceptions.DefaultCredentialsError as wanting:
         pytest.skip(str(wanting))
-    return project
+    return project, os.environ.get("NBA_PRECOMPUTE_BIGQUERY_LOCATION")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from google.api_core.retry import Retry
 from google.auth import exceptions as credentials
 from google.cloud import bigquery
 
-from nba_precompute.bigquery_errors import NETWORK_ERRORS, is_transient
+from nba_precompute.bigquery_requests import LABEL, LOG_IN, MAXIMUM_BYTES_BILLED, NETWORK_ERRORS, first_line, is_transient
 from nba_precompute.storage import (
     Publication,
     SchemaChanged,
@@ -57,9 +57,6 @@ REQUEST_SECONDS = 120.0
 ONCE: dict[str, Any] = {"retry": None, "timeout": REQUEST_SECONDS}
 """Of every request: what is tried again, and how long, is decided in one place (`_patiently`)."""
 
-MAXIMUM_BYTES_BILLED = 20 * 2**30
-"""A query that would be billed for more is refused by BigQuery: far above five seasons of all tables (about 0.3 GB)."""
-
 STAGING_DAYS = 1
 """After which BigQuery deletes staging tables that a killed run left; a publication takes seconds."""
 
@@ -67,9 +64,6 @@ REFERENCE, STAGING = "nba_reference", "nba_staging"
 """The datasets (after the prefix) of versions and source, and of rows on their way."""
 
 REFERENCE_TABLES = "source", "publications", "partition_versions", "processor_run_history"
-
-LABEL = {"made_by": "nba_precompute"}
-"""On every dataset and table that is made here. A table without it is somebody else's, and is never written or deleted."""
 
 SQL_TYPES = {
     columns.TEXT: "STRING",
@@ -601,7 +595,7 @@ class BigQueryWarehouse:
             initial=FIRST_PAUSE_SECONDS,
             maximum=LONGEST_PAUSE_SECONDS,
             timeout=self.wait_limit_seconds,
-            on_error=lambda error: say.warning("BigQuery: %s; trying again", _first_line(error)),
+            on_error=lambda error: say.warning("BigQuery: %s; trying again", first_line(error)),
         )
         return again(work)()
 
@@ -615,16 +609,14 @@ class BigQueryWarehouse:
     def _refusal(self, error: Exception, writing: bool) -> WarehouseError:
         unchanged = "; what was published before is as it was" if writing else ""
         cause = error.cause if isinstance(error, answers.RetryError) and error.cause is not None else error
-        words = f"BigQuery ({self._place}): {_first_line(cause)}"
+        words = f"BigQuery ({self._place}): {first_line(cause)}"
         if isinstance(error, answers.RetryError) or is_transient(cause):
             return WarehouseBusy(
                 f"{words}. Tried again for {self.wait_limit_seconds:g} s. Run the same command again later"
                 f"{'; what was being published is there as a whole or not at all' if writing else ''}."
             )
         if isinstance(cause, credentials.GoogleAuthError | answers.Unauthorized):
-            return WarehouseUnreadable(
-                f"{words}. Log in (gcloud auth application-default login), or name a key file in GOOGLE_APPLICATION_CREDENTIALS."
-            )
+            return WarehouseUnreadable(f"{words}. {LOG_IN}")
         if isinstance(cause, answers.Forbidden):
             return WarehouseUnwritable(
                 f"{words}. It is no matter of time: the account needs the roles BigQuery Data Editor and BigQuery User in the "
@@ -678,10 +670,6 @@ def _refuse_foreign(stored: bigquery.Table | bigquery.Dataset) -> None:
         )
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-
-
 def _refuse_unless_whole(name: str, rows: int) -> str:
     return _refuse_unless(f"(SELECT COUNT(*) FROM `{name}`) = {rows}", "a staging table is not whole")
 
@@ -708,10 +696,7 @@ def bigquery_warehouse(project: str, location: str | None, prefix: str, emulated
         with BigQueryResource(project=project, location=location).get_client() as client:
             return BigQueryWarehouse(client, prefix, None if emulated else _storage_api())
     except credentials.GoogleAuthError as error:
-        raise WarehouseUnreadable(
-            f"BigQuery ({project}): {_first_line(error)}. Log in (gcloud auth application-default login), or name a key file in "
-            "GOOGLE_APPLICATION_CREDENTIALS."
-        ) from error
+        raise WarehouseUnreadable(f"BigQuery ({project}): {first_line(error)}. {LOG_IN}") from error
 
 
 def _storage_api() -> Any:
