@@ -3,12 +3,8 @@
 import dagster as dg
 from dagster._core.launcher import WorkerStatus
 
-LOST_RUNS = "lost_runs"
-"""The sensor's name."""
-
 
 @dg.sensor(
-    name=LOST_RUNS,
     minimum_interval_seconds=30,
     # Dagster's monitoring, which it is a part of, has no switch either
     default_status=dg.DefaultSensorStatus.RUNNING,
