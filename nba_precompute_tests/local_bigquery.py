@@ -265,6 +265,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         request = Request(self.command, self.path, self.rfile.read(length), self.headers.get("Content-Range", ""))
         self.server.requests.append(request)
+        self.server.paths.add(self.path.split("?")[0])
         fault = self.server.next_fault(request)
         if fault is not None:
             fault(self.server, self, request)
@@ -312,6 +313,7 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.emulator_port = emulator_port
         self.requests: list[Request] = []
+        self.paths: set[str] = set()  # of all requests ever
         self.cut_loads = 0
         self._planned: list[_Planned] = []
         self._lock = threading.Lock()
@@ -485,8 +487,8 @@ def had_or_skip(get: Callable[[], object]) -> None:
         pytest.skip(str(wanting))
 
 
-def live_project() -> str:
-    """The project of the tests that only a real one can pass; without project or credentials they are skipped."""
+def live_project() -> tuple[str, str | None]:
+    """Project and location of the tests that only a real one can pass; without project or credentials they are skipped."""
     project = os.environ.get("NBA_PRECOMPUTE_BIGQUERY_PROJECT")
     if not project:
         pytest.skip("no project is named in NBA_PRECOMPUTE_BIGQUERY_PROJECT")
@@ -494,7 +496,7 @@ def live_project() -> str:
         google.auth.default()
     except google.auth.exceptions.DefaultCredentialsError as wanting:
         pytest.skip(str(wanting))
-    return project
+    return project, os.environ.get("NBA_PRECOMPUTE_BIGQUERY_LOCATION")
 
 
 if __name__ == "__main__":

@@ -180,15 +180,16 @@ def test_a_warehouse_that_cannot_be_is_said_in_a_sentence(tmp_path, named, said)
 
 @pytest.mark.bigquery_live
 def test_a_week_backfilled_in_a_real_project_has_the_rows_of_duckdb(tmp_path):
-    project, prefix = live_project(), f"test_{uuid.uuid4().hex[:8]}_"
+    (project, location), prefix = live_project(), f"test_{uuid.uuid4().hex[:8]}_"
     week = ["--raw", str(tmp_path / "raw"), "--end", "2021-11-08"]
     assert command_line(tmp_path / "any", "simulate", "--out", str(tmp_path / "raw")).exit_code == 0
     of_project = {
         "NBA_PRECOMPUTE_WAREHOUSE": "bigquery",
         "NBA_PRECOMPUTE_BIGQUERY_PROJECT": project,
+        "NBA_PRECOMPUTE_BIGQUERY_LOCATION": location or "",
         "NBA_PRECOMPUTE_BIGQUERY_PREFIX": prefix,
     }
-    in_project = bigquery_warehouse(project, None, prefix, emulated="BIGQUERY_EMULATOR_HOST" in os.environ)
+    in_project = bigquery_warehouse(project, location, prefix, emulated="BIGQUERY_EMULATOR_HOST" in os.environ)
     try:
         assert command_line(tmp_path / "file", "backfill", *week).exit_code == 0
         met = command_line(tmp_path / "bigquery", "backfill", *week, environment=of_project)

@@ -18,6 +18,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from nba_precompute.assets import SUMMARY_TABLES
+from nba_precompute.bigquery_requests import LABEL
 from nba_precompute.coverage import GAP, THERE
 from nba_precompute.home import COPIES_FOLDER, Home
 from nba_precompute.sources import RawDataError, layout
@@ -236,6 +237,7 @@ def test_googlesqls_analyzer_accepts_every_statement_that_reads_the_tables(home,
         home.source()
     sent = [request for request in platform.proxy.requests if request.sql.startswith("SELECT")]
     assert [said for request in sent for said in wrong_with(request)] == []
+    assert [request.job["configuration"]["labels"] for request in sent] == [LABEL] * len(sent)
     statements = statements_of(sent)
     assert sum("UNION ALL" in sql for sql in statements) == 2
     assert sum("ORDER BY status" in sql for sql in statements) == 1

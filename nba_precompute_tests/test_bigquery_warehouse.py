@@ -7,15 +7,18 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pandas as pd
 import pytest
 
+from nba_precompute.bigquery_requests import LABEL
 from nba_precompute.home import BigQueryDatasets, Home
 from nba_precompute.sources import RawDataError
 from nba_precompute.storage import SourceMismatch, WarehouseBusy, WarehouseError, WarehouseUnreadable, WarehouseUnwritable
-from nba_precompute.storage.bigquery import LABEL, STAGING, BigQueryWarehouse
+from nba_precompute.storage.bigquery import STAGING, BigQueryWarehouse
 from nba_precompute.storage.content_hash import hash_days
 from nba_precompute_tests.bigquery_bytes import MEGABYTE, Scanned, bytes_of, scanned_by
 from nba_precompute_tests.local_bigquery import (
@@ -40,7 +43,8 @@ processes.set_forkserver_preload(["nba_precompute_tests.test_bigquery_warehouse"
 def local(tmp_path_factory):
     with local_bigquery_or_skip(tmp_path_factory.mktemp("bigquery")) as local:
         yield local
-        assert [request.path for request in local.proxy.requests if "insertAll" in request.path] == []
+        assert local.proxy.paths
+        assert [path for path in local.proxy.paths if "insertAll" in path] == []
 
 
 @pytest.fixture(scope="module")
@@ -284,12 +288,34 @@ def test_of_two_first_publications_of_different_sources_one_is_refused(local):
     assert points(local.warehouse("first_"))[MONDAY] == [1, 1]
 
 
-def test_two_sources_that_both_got_in_are_found_by_who_asks_next(local):
-    warehouse = local.warehouse("first_")
-    warehouse.client.query("INSERT first_nba_reference.source VALUES ('more games', CURRENT_TIMESTAMP())").result()
-    for ask in (warehouse.source, lambda: publish(warehouse, rows(MONDAY, points=3))):
-        with pytest.raises(SourceMismatch, match=r"first_\* were begun from games and from more games at once.*--reset"):
-            ask()
+def test_a_first_publication_that_is_refused_says_why(local):
+    local.proxy.plan(job_fails("invalidQuery"), publication, 1)
+    with pytest.raises(WarehouseError, match=r"made by the test: invalidQuery.*the request itself is refused"):
+        publish(local.warehouse("refused_"), rows(MONDAY))
+    assert local.warehouse("refused_").source() is None
+
+
+@pytest.mark.parametrize("there", [[], [MONDAY]], ids=["no day", "another day"])
+def test_of_two_that_are_the_first_to_make_a_day_one_comes_after_the_other(local, there):
+    """Neither deletes a row, and BigQuery lets what inserts alone pass."""
+    prefix = f"new_{len(there)}_"
+    for day in there:
+        publish(local.warehouse(prefix), rows(day))
+    both_are_ready = threading.Barrier(2, timeout=60)
+
+    def make(score):
+        waits = iter([both_are_ready.wait])  # before the first try alone
+        before_commit = lambda: next(waits, int)()  # noqa: E731
+        publish(local.warehouse(prefix), rows(TUESDAY, points=score), run_id=str(score), before_commit=before_commit)
+
+    with ThreadPoolExecutor() as at_once:
+        list(at_once.map(make, [1, 2]))
+    warehouse = local.warehouse(prefix)
+    [score] = set(points(warehouse)[TUESDAY])
+    assert len(points(warehouse)[TUESDAY]) == 2
+    of_day = warehouse.partition_versions().set_index("day").loc[[pd.Timestamp(TUESDAY)], "run_id"]
+    assert of_day.tolist() == [str(score)]
+    assert_rows_and_versions_agree(warehouse)
 
 
 # ---------------------------------------------------------------------------------------------------------------- kills
@@ -416,12 +442,12 @@ def test_queries_scan_the_days_that_were_there_and_the_columns_that_they_name(lo
     ]
     found = scanned_by(local.proxy.requests, warehouse, [TABLE])
     first, second, again, read, versions, planned = (Scanned.all_of(found[begin:end]) for begin, end in spans)
-    inserted = MONDAYS + A_VERSION
-    assert first == Scanned(inserted, 20 * MEGABYTE)
+    inserted = 2 * 8 + MONDAYS + A_VERSION  # and the number of publications
+    assert first == Scanned(inserted, 30 * MEGABYTE)
     named = (2 + 18) + 8  # of a version: its table and its day
-    assert second == Scanned(inserted + (named + 8) + (named + A_VERSION), 40 * MEGABYTE)
+    assert second == Scanned(inserted + (named + 8) + (named + A_VERSION), 50 * MEGABYTE)
     replaced = MONDAYS + 2 * 8  # all columns of the day, and the day once more to find it
-    assert again == Scanned(inserted + 2 * (named + 8) + 2 * (named + A_VERSION) + replaced, 50 * MEGABYTE)
+    assert again == Scanned(inserted + 2 * (named + 8) + 2 * (named + A_VERSION) + replaced, 60 * MEGABYTE)
     assert read == Scanned(2 * (8 + 8 + 5), 10 * MEGABYTE)  # the key too, for the order
     assert versions == Scanned(2 * A_VERSION, 10 * MEGABYTE)
     assert planned == Scanned(0, 0)
@@ -455,6 +481,13 @@ def test_a_table_of_others_among_those_of_versions_is_not_written(local):
     with pytest.raises(WarehouseUnwritable, match=r"nba-test.foreign_nba_reference.source was not made by nba_precompute"):
         publish(warehouse, rows(MONDAY))
     assert [table.table_id for table in warehouse.client.list_tables("foreign_nba_reference")] == ["source"]
+
+
+def test_a_staging_dataset_of_others_in_which_nothing_expires_is_not_used(local):
+    warehouse = local.warehouse("theirs_")
+    warehouse.client.create_dataset("theirs_nba_staging")
+    with pytest.raises(WarehouseUnwritable, match=r"nba-test.theirs_nba_staging was not made by nba_precompute"):
+        publish(warehouse, rows(MONDAY))
 
 
 def test_a_table_that_somebody_else_made_since_it_was_looked_for_keeps_the_versions_of_its_days(local, monkeypatch):

@@ -42,13 +42,14 @@ class Place:
     prefix: str = ""
     addresses: tuple[str, int] | None = None
     project: str = ""
+    location: str | None = None
 
     def open(self):
         if self.file is not None:
             return DuckDBWarehouse(self.file)
         if self.addresses is not None:
             return bigquery_warehouse_at(*self.addresses, self.prefix)
-        return bigquery_warehouse(self.project, None, self.prefix, emulated="BIGQUERY_EMULATOR_HOST" in os.environ)
+        return bigquery_warehouse(self.project, self.location, self.prefix, emulated="BIGQUERY_EMULATOR_HOST" in os.environ)
 
 
 LIVE = pytest.param("a real project", marks=pytest.mark.bigquery_live)
@@ -64,11 +65,11 @@ def new_place(request, tmp_path_factory):
         with local_bigquery_or_skip(folder) as local:
             yield lambda: Place(prefix=f"p{next(number)}_", addresses=(local.proxy.url, local.storage_port))
     else:
-        project, of_these_tests = live_project(), uuid.uuid4().hex[:8]
+        (project, location), of_these_tests = live_project(), uuid.uuid4().hex[:8]
         made = []
 
         def new():
-            made.append(Place(prefix=f"test_{of_these_tests}_{next(number)}_", project=project))
+            made.append(Place(prefix=f"test_{of_these_tests}_{next(number)}_", project=project, location=location))
             return made[-1]
 
         yield new

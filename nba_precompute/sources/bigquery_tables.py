@@ -21,14 +21,11 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery.table import RowIterator
 from requests.exceptions import RequestException
 
-from nba_precompute.bigquery_errors import is_transient
+from nba_precompute.bigquery_requests import LABEL, LOG_IN, MAXIMUM_BYTES_BILLED, first_line, is_transient
 from nba_precompute.files import place, written_whole
 from nba_precompute.sources import RawDataError, layout
 from nba_precompute.sources.layout import RawFile
 from nba_precompute.sources.parquet_folder import ParquetFolder, parquet_folder
-
-MAXIMUM_BYTES_BILLED = 20 * 2**30
-"""A copy that would be billed for more is refused by BigQuery: five seasons of shots and box scores are about 0.2 GB."""
 
 EVERY_DAY, EVERY_NUMBER = "'0001-01-01'", str(-(2**63))
 """From where a table that demands a filter on its partitions is asked: the least that its column can be."""
@@ -87,10 +84,7 @@ def bigquery_tables(file: Path, copies: Path) -> ParquetFolder:
                 f"BigQuery ({named.project}), for {file}: Google, who gives the tokens, does not answer: {error}. Run the same command "
                 "again when the network is there."
             ) from error
-        raise RawDataError(
-            f"BigQuery ({named.project}), for {file}: {error}. Log in (gcloud auth application-default login), or name a key file in "
-            "GOOGLE_APPLICATION_CREDENTIALS."
-        ) from error
+        raise RawDataError(f"BigQuery ({named.project}), for {file}: {error}. {LOG_IN}") from error
     return parquet_folder(copies, name=str(file))
 
 
@@ -143,13 +137,12 @@ def _copy_unless_unchanged(client: bigquery.Client, raw: RawFile, held: HeldIn, 
             with written_whole(place(str(copy))) as file:
                 pq.write_table(rows.replace_schema_metadata({COPIED_FROM: version}), file)
     except (GoogleAPIError, RequestException) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         advice = (
             "Run the same command again later"
             if _time_mends(error)
             else "Correct the table or its columns in the file that names it"
         )
-        raise RawDataError(f"BigQuery, table {held.table}, which holds {raw.name}: {first_line}. {advice}.") from error
+        raise RawDataError(f"BigQuery, table {held.table}, which holds {raw.name}: {first_line(error)}. {advice}.") from error
 
 
 def _time_mends(error: Exception) -> bool:
@@ -169,7 +162,7 @@ def _query(client: bigquery.Client, raw: RawFile, held: HeldIn, table: bigquery.
     order = held.order_by or (", ".join(f"`{column}`" for column in raw.columns) if raw is layout.INJURIES else None)
     if order:
         query += f" ORDER BY {order}"
-    config = bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED)
+    config = bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL)
     return client.query(query, config, retry=PATIENCE).result(retry=PATIENCE)
 
 

@@ -28,7 +28,7 @@ from google.api_core.retry import Retry
 from google.auth import exceptions as credentials
 from google.cloud import bigquery
 
-from nba_precompute.bigquery_errors import NETWORK_ERRORS, is_transient
+from nba_precompute.bigquery_requests import LABEL, LOG_IN, MAXIMUM_BYTES_BILLED, NETWORK_ERRORS, first_line, is_transient
 from nba_precompute.storage import (
     Publication,
     SchemaChanged,
@@ -57,17 +57,13 @@ REQUEST_SECONDS = 120.0
 ONCE: dict[str, Any] = {"retry": None, "timeout": REQUEST_SECONDS}
 """Of every request: what is tried again, and how long, is decided in one place (`_patiently`)."""
 
-MAXIMUM_BYTES_BILLED = 20 * 2**30
-"""A query that would be billed for more is refused by BigQuery: far above five seasons of all tables (about 0.3 GB)."""
-
 STAGING_DAYS = 1
 """After which BigQuery deletes staging tables that a killed run left; a publication takes seconds."""
 
 REFERENCE, STAGING = "nba_reference", "nba_staging"
 """The datasets (after the prefix) of versions and source, and of rows on their way."""
 
-LABEL = {"made_by": "nba_precompute"}
-"""On every dataset and table that is made here. A table without it is somebody else's, and is never written or deleted."""
+REFERENCE_TABLES = "source", "publications", "partition_versions", "processor_run_history"
 
 SQL_TYPES = {
     columns.TEXT: "STRING",
@@ -112,6 +108,7 @@ VERSIONS_SCHEMA = pa.schema(
 )
 
 ABOUT_VERSIONS = "One row a published day of a table: hashes of its rows and of what it read, code version, run and time (UTC)"
+ABOUT_PUBLICATIONS = "How many publications there were: one row, which each of them changes, so that no two are made at once"
 ABOUT_HISTORY = "One row a run and table: its days that are published, and of which no later run has made them again"
 
 say = logging.getLogger(__name__)
@@ -159,7 +156,7 @@ class BigQueryWarehouse:
             try:
                 self._replace(identity, publications, frames, staged, published, staged_versions, source, before_commit)
             except answers.BadRequest:
-                if (known := self.source()) != source:  # somebody else was first to publish
+                if (known := self.source()) not in (None, source):  # somebody else was first to publish
                     raise self._source_mismatch(known, source) from None
                 raise
             for name in [*staged, staged_versions]:
@@ -203,7 +200,7 @@ class BigQueryWarehouse:
                 if self._stored(REFERENCE, "source") is not None:
                     raise  # queries look in another location
                 return None
-            return self._one_source(found["name"])
+            return str(found["name"].iloc[0]) if len(found) else None
 
     def unwritable(self) -> str | None:
         """What BigQuery says to a deletion of no row that is only planned."""
@@ -262,11 +259,12 @@ class BigQueryWarehouse:
     def _prepare(self, tables: Sequence[Table]) -> None:
         """Make what is not there, and give tables the columns, descriptions and NULLs that their contracts gained."""
         statements = []
-        reference = [self._stored(REFERENCE, name) for name in ("source", "partition_versions", "processor_run_history")]
+        reference = [self._stored(REFERENCE, name) for name in REFERENCE_TABLES]
         for stored in reference:
             if stored is not None:
                 _refuse_foreign(stored)
         if None in reference:
+            self._refuse_foreign_staging()
             statements += self._reference_statements()
         made = {REFERENCE, STAGING} if statements else set()
         for table in {table.qualified_name: table for table in tables}.values():
@@ -301,6 +299,8 @@ class BigQueryWarehouse:
             self._schema_statement(STAGING, STAGING_DAYS),
             f"CREATE TABLE IF NOT EXISTS {self._name(REFERENCE, 'source')} "
             f"(name STRING NOT NULL, first_published_at TIMESTAMP NOT NULL) OPTIONS(labels={_labels()})",
+            f"CREATE TABLE IF NOT EXISTS {self._name(REFERENCE, 'publications')} (number INT64 NOT NULL) "
+            f"OPTIONS(labels={_labels()}, description={_quoted(ABOUT_PUBLICATIONS)}) AS SELECT 0",
             f"CREATE TABLE IF NOT EXISTS {versions} ({of_versions}) CLUSTER BY table_name, day OPTIONS(labels={_labels()}, "
             f"description={_quoted(ABOUT_VERSIONS)})",
             f"CREATE OR REPLACE VIEW {self._name(REFERENCE, 'processor_run_history')} "
@@ -357,6 +357,14 @@ class BigQueryWarehouse:
 
         return {name for dataset in datasets for name in self._patiently(functools.partial(of_dataset, dataset))}
 
+    def _refuse_foreign_staging(self) -> None:
+        """Raise WarehouseUnwritable where the staging dataset is somebody else's: what is left there would not expire."""
+        try:
+            dataset = self._patiently(lambda: self.client.get_dataset(f"{self.prefix}{STAGING}", **ONCE))
+        except answers.NotFound:
+            return
+        _refuse_foreign(dataset)
+
     def _delete_ours(self, name: str) -> None:
         try:
             dataset = self.client.get_dataset(f"{self.prefix}{name}", **ONCE)
@@ -386,18 +394,9 @@ class BigQueryWarehouse:
             bigquery.ScalarQueryParameter("first", "DATE", min(days)),
             bigquery.ScalarQueryParameter("last", "DATE", max(days)),
         )
+        sources = found["name"].dropna().tolist()
         replaced = found[found["name"].isna()].sort_values(["table_name", "day"], ignore_index=True)
-        return self._one_source(found["name"].dropna()), replaced.to_json(date_format="iso", date_unit="us")
-
-    def _one_source(self, names: pd.Series) -> str | None:
-        """The name that all rows have. BigQuery lets insertions pass each other, so two first publications at once may leave two."""
-        different = sorted(set(names.astype(str)))
-        if len(different) > 1:
-            raise SourceMismatch(
-                f"The tables of {self._place} were begun from {' and from '.join(different)} at once, and rows of two sources must not "
-                "meet. Delete them and the history with --reset."
-            )
-        return different[0] if different else None
+        return (str(sources[0]) if sources else None), replaced.to_json(date_format="iso", date_unit="us")
 
     def _load(self, name: str, table: Table, frame: pd.DataFrame) -> str:
         kinds = kinds_of(table, table.columns)
@@ -452,6 +451,8 @@ class BigQueryWarehouse:
         # within a transaction BigQuery allows SELECT and DML, and no ASSERT (cloud.google.com/bigquery/docs/transactions)
         statements = [
             "BEGIN TRANSACTION",
+            # BigQuery lets what inserts alone pass: without this, two that are the first to make a day would both be applied
+            f"UPDATE {self._name(REFERENCE, 'publications')} SET number = number + 1 WHERE TRUE",
             f"INSERT INTO {sources} (name, first_published_at) SELECT @source, CURRENT_TIMESTAMP() FROM (SELECT 1) "
             f"WHERE NOT EXISTS (SELECT 1 FROM {sources})",
             _refuse_unless(f"(SELECT MIN(name) FROM {sources}) = @source", "the tables were made from another source"),
@@ -478,9 +479,9 @@ class BigQueryWarehouse:
         statements += [f"INSERT INTO {kept} ({named}) SELECT {named} FROM `{staged_versions}`", "COMMIT TRANSACTION"]
         self._script(f"publish_{identity}", statements, *parameters, before=before_commit)
 
-    def _source_mismatch(self, known: str | None, asked_for: str) -> SourceMismatch:
+    def _source_mismatch(self, known: str, asked_for: str) -> SourceMismatch:
         another = "another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)"
-        return source_mismatch(self._place, known or "nothing", asked_for, another)
+        return source_mismatch(self._place, known, asked_for, another)
 
     # ---------------------------------------------------------------------------------------------------- reading
 
@@ -594,7 +595,7 @@ class BigQueryWarehouse:
             initial=FIRST_PAUSE_SECONDS,
             maximum=LONGEST_PAUSE_SECONDS,
             timeout=self.wait_limit_seconds,
-            on_error=lambda error: say.warning("BigQuery: %s; trying again", _first_line(error)),
+            on_error=lambda error: say.warning("BigQuery: %s; trying again", first_line(error)),
         )
         return again(work)()
 
@@ -608,16 +609,14 @@ class BigQueryWarehouse:
     def _refusal(self, error: Exception, writing: bool) -> WarehouseError:
         unchanged = "; what was published before is as it was" if writing else ""
         cause = error.cause if isinstance(error, answers.RetryError) and error.cause is not None else error
-        words = f"BigQuery ({self._place}): {_first_line(cause)}"
+        words = f"BigQuery ({self._place}): {first_line(cause)}"
         if isinstance(error, answers.RetryError) or is_transient(cause):
             return WarehouseBusy(
                 f"{words}. Tried again for {self.wait_limit_seconds:g} s. Run the same command again later"
                 f"{'; what was being published is there as a whole or not at all' if writing else ''}."
             )
         if isinstance(cause, credentials.GoogleAuthError | answers.Unauthorized):
-            return WarehouseUnreadable(
-                f"{words}. Log in (gcloud auth application-default login), or name a key file in GOOGLE_APPLICATION_CREDENTIALS."
-            )
+            return WarehouseUnreadable(f"{words}. {LOG_IN}")
         if isinstance(cause, answers.Forbidden):
             return WarehouseUnwritable(
                 f"{words}. It is no matter of time: the account needs the roles BigQuery Data Editor and BigQuery User in the "
@@ -663,16 +662,12 @@ def _schema_that_follows(table: Table, stored: Sequence[bigquery.SchemaField]) -
     ]
 
 
-def _refuse_foreign(stored: bigquery.Table) -> None:
+def _refuse_foreign(stored: bigquery.Table | bigquery.Dataset) -> None:
     if not LABEL.items() <= stored.labels.items():
         raise WarehouseUnwritable(
-            f"{stored.project}.{stored.dataset_id}.{stored.table_id} was not made by nba_precompute (it lacks the label {LABEL}), and "
+            f"{stored.reference} was not made by nba_precompute (it lacks the label {LABEL}), and "
             "is left alone. Use another prefix of datasets (NBA_PRECOMPUTE_BIGQUERY_PREFIX)."
         )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _refuse_unless_whole(name: str, rows: int) -> str:
@@ -701,10 +696,7 @@ def bigquery_warehouse(project: str, location: str | None, prefix: str, emulated
         with BigQueryResource(project=project, location=location).get_client() as client:
             return BigQueryWarehouse(client, prefix, None if emulated else _storage_api())
     except credentials.GoogleAuthError as error:
-        raise WarehouseUnreadable(
-            f"BigQuery ({project}): {_first_line(error)}. Log in (gcloud auth application-default login), or name a key file in "
-            "GOOGLE_APPLICATION_CREDENTIALS."
-        ) from error
+        raise WarehouseUnreadable(f"BigQuery ({project}): {first_line(error)}. {LOG_IN}") from error
 
 
 def _storage_api() -> Any:

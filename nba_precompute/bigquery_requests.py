@@ -1,6 +1,6 @@
-"""Which errors of BigQuery time mends, and which it does not: decided here alone, by Google's table of error messages.
+"""Requests to BigQuery, of the warehouse and of raw games: what their jobs carry, which errors time mends, how errors are told.
 
-https://cloud.google.com/bigquery/docs/error-messages
+Errors are told apart here alone, by Google's table of error messages: https://cloud.google.com/bigquery/docs/error-messages
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,14 @@ from collections.abc import Mapping
 import requests
 from google.api_core import exceptions as answers
 from google.auth import exceptions as credentials
+
+LABEL = {"made_by": "nba_precompute"}
+"""On every job, and on every dataset and table that is made. One without it is somebody else's, and is never written or deleted."""
+
+MAXIMUM_BYTES_BILLED = 20 * 2**30
+"""A query that would be billed for more is refused by BigQuery: far above five seasons of tables (0.3 GB) or of raw games."""
+
+LOG_IN = "Log in (gcloud auth application-default login), or name a key file in GOOGLE_APPLICATION_CREDENTIALS."
 
 TRANSIENT_REASONS = {
     "backendError",
@@ -64,6 +72,11 @@ TRANSIENT_ANSWERS = (
 
 PERMANENT_ERRORS = (answers.MethodNotImplemented, requests.exceptions.SSLError)
 """Among the above: 501, and a certificate that is not trusted."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first, without a full stop."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def is_transient(error: BaseException) -> bool:

@@ -6,7 +6,7 @@ from google.api_core import exceptions as answers
 from google.auth import exceptions as credentials
 from google.cloud.bigquery.job.base import _error_result_to_exception
 
-from nba_precompute.bigquery_errors import is_transient
+from nba_precompute.bigquery_requests import is_transient
 
 
 def answered(status, reason):
