@@ -109,7 +109,7 @@ def sent(homes):
 def test_googlesqls_analyzer_accepts_every_statement_that_was_sent_and_refuses_wrong_ones(homes, sent):
     had_or_skip(googlesql.installed)
     statements = statements_of(sent) | {OF_FACTORS: {}, OF_FEATURES: {}}
-    assert {sql.split()[0] for sql in statements} == {"SELECT", "CREATE", "DELETE", "INSERT", "BEGIN", "COMMIT"}
+    assert {sql.split()[0] for sql in statements} == {"SELECT", "CREATE", "DELETE", "INSERT", "BEGIN", "UPDATE", "COMMIT"}
     for table in TABLES:
         assert sum(f".{table.qualified_name}`" in sql for sql in statements) >= 3  # made, emptied, filled
     for part in (
