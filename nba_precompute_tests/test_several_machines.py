@@ -23,12 +23,14 @@ from dagster._daemon.daemon import MonitoringDaemon
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster_celery.launcher import CeleryRunLauncher
 from dagster_graphql.schema import create_schema
+from redis import Redis
 from sqlalchemy import create_engine
 
 from nba_precompute import automation
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.backfill import RangedRun, run_request
 from nba_precompute.cluster import launcher
+from nba_precompute.cluster.locks import this_process_in_words
 from nba_precompute.cluster.lost_runs import lost_runs
 from nba_precompute.game_days import days_between, eligible_days, game_days, now_in_new_york
 from nba_precompute.history import run_history
@@ -167,6 +169,20 @@ def test_a_turn_whose_connection_breaks_is_told_of_when_it_ends(tmp_path, postgr
         assert cut_the_turns_of_others(postgres) > 0
 
 
+def test_a_connection_that_breaks_before_its_turn_has_come_is_told_of_too(tmp_path, postgres):
+    def cut(_):
+        connections = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
+        with create_engine(postgres).connect() as connection:
+            assert connection.exec_driver_sql(connections, (this_process_in_words(),)).scalars().all() == [True]
+
+    with (
+        holding(tmp_path, postgres, season(CASCADE, 2022)),
+        pytest.raises(WarehouseBusy, match=r"held the turn over .* broke .* Run the same command again"),
+        turn(home_at(tmp_path, postgres), say=cut, making=season(CASCADE, 2022)),
+    ):
+        pass
+
+
 def cut_the_turns_of_others(postgres):
     """End the connections that hold locks, as a restart of Postgres or a broken network does; how many there were."""
     with create_engine(postgres).connect() as connection:
@@ -174,6 +190,12 @@ def cut_the_turns_of_others(postgres):
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
         )
         return len(connection.exec_driver_sql(cut).fetchall())
+
+
+def somebody_waits_for_a_turn(postgres):
+    with create_engine(postgres).connect() as connection:
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        return connection.exec_driver_sql(waiting).scalar() > 0
 
 
 def test_a_turn_is_required_while_it_is_held_and_is_no_more_once_its_connection_broke(tmp_path, postgres):
@@ -289,6 +311,17 @@ class Machines:
         self.context = WorkspaceProcessContext(self.instance, WorkspaceFileTarget([str(REPOSITORY / "workspace.yaml")]))
         self.workers = []
 
+    def start_afresh(self):
+        """Two workers that wait for runs, and no run, whatever a test has left."""
+        for worker in self.workers:
+            worker.send_signal(signal.SIGCONT)  # nothing, where it is dead
+        for run in self.instance.get_runs(dg.RunsFilter(statuses=[*set(dg.DagsterRunStatus) - ENDED])):
+            if not self.instance.run_launcher.terminate(run.run_id):
+                self.instance.report_run_canceled(run)
+        while sum(worker.poll() is None for worker in self.workers) < 2:
+            self.start_worker()
+        until(lambda: self.workers_that_answer() == 2)
+
     def start_worker(self):
         number = len(self.workers)
         with (self.folder / f"worker-{number}.log").open("w") as said:
@@ -302,8 +335,15 @@ class Machines:
         self.redis.wait()
         _, self.redis = self.servers.enter_context(running_redis(server_or_skip("redis-server"), port))
 
+    def stop_workers(self):
+        """None takes a run any more, neither one that Redis still has a worker's question for."""
+        for worker in self.workers:
+            worker.send_signal(signal.SIGSTOP)
+        queue = Redis.from_url(os.environ["NBA_PRECOMPUTE_REDIS"])
+        until(lambda: queue.info("clients")["blocked_clients"] == 0)
+
     def workers_that_answer(self):
-        return len(self.instance.run_launcher.celery.control.ping(timeout=1.0))
+        return len(self.instance.run_launcher.celery.control.ping(timeout=1.0, limit=2))
 
     def said(self, number):
         return (self.folder / f"worker-{number}.log").read_text()
@@ -367,8 +407,14 @@ class Machines:
         return number
 
 
+@pytest.fixture
+def machines(machines_of_all_tests):
+    machines_of_all_tests.start_afresh()
+    return machines_of_all_tests
+
+
 @pytest.fixture(scope="module")
-def machines(postgres, simulated_season, tmp_path_factory):
+def machines_of_all_tests(postgres, simulated_season, tmp_path_factory):
     folder = tmp_path_factory.mktemp("machines")
     with contextlib.ExitStack() as servers, pytest.MonkeyPatch.context() as environment:
         address, process = servers.enter_context(running_redis(server_or_skip("redis-server")))
@@ -378,8 +424,6 @@ def machines(postgres, simulated_season, tmp_path_factory):
         environment.setenv("NBA_PRECOMPUTE_RAW", str(simulated_season.path))
         found = Machines(Home(folder / "home", simulated_season.path, postgres=postgres), folder, process, servers)
         try:
-            for _ in range(2):
-                found.start_worker()
             with found.context:
                 found.retry()  # begins with what ends from now on
                 yield found
@@ -391,11 +435,12 @@ def machines(postgres, simulated_season, tmp_path_factory):
             found.instance.dispose()
 
 
-@pytest.fixture
-def short_patience(monkeypatch):
-    """How many seconds a worker has for its first answer, so that a test of a silent one takes less than a minute."""
-    monkeypatch.setattr(launcher, "PATIENCE_SECONDS", (0.5, 5.0))
-    return 0.5
+@contextlib.contextmanager
+def patience(*seconds):
+    """How long workers have for their answers, so that a test of a silent one takes less than a minute."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(launcher, "PATIENCE_SECONDS", seconds)
+        yield
 
 
 FIRST_WEEK = days_between(game_days, date(2023, 10, 24), date(2023, 10, 31))
@@ -433,8 +478,8 @@ def test_a_run_that_lost_its_turn_publishes_nothing_and_says_what_to_do(machines
     with turn(machines.home, say=print):
         run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
         machines.dequeue()
-        until(lambda: machines.status(run) is dg.DagsterRunStatus.STARTED)  # and waits for its turn
-        file = duckdb.connect(path)  # when that comes, it waits for the file
+        until(lambda: somebody_waits_for_a_turn(postgres))
+        file = duckdb.connect(path)  # when its turn comes, it waits for the file
     until(lambda: cut_the_turns_of_others(postgres))
     file.close()
     assert machines.until_ended(run) == {dg.DagsterRunStatus.FAILURE}
@@ -444,16 +489,17 @@ def test_a_run_that_lost_its_turn_publishes_nothing_and_says_what_to_do(machines
     pd.testing.assert_frame_equal(machines.home.warehouse.partition_versions(), before)
 
 
-def test_a_run_goes_on_where_its_worker_answers_late_or_redis_lost_its_data(machines, short_patience):
+def test_a_run_goes_on_where_its_worker_answers_late_or_redis_lost_its_data(machines):
     with turn(machines.home, say=print):  # it waits for its turn meanwhile
         run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
         machines.dequeue()
         until(lambda: machines.status(run) is dg.DagsterRunStatus.STARTED)
         worker = machines.workers[machines.worker_of(run)]
         worker.send_signal(signal.SIGSTOP)
-        late = threading.Timer(2 * short_patience, worker.send_signal, [signal.SIGCONT])
+        late = threading.Timer(1.0, worker.send_signal, [signal.SIGCONT])
         late.start()
-        machines.look_after_runs()
+        with patience(0.5, 8.0):
+            machines.look_after_runs()
         assert machines.status(run) is dg.DagsterRunStatus.STARTED
         late.join()
 
@@ -481,36 +527,32 @@ def test_lost_runs_are_looked_for_on_several_machines_alone_and_without_being_tu
     assert on_by_themselves == [set(), {lost_runs.name}]
 
 
-def test_a_run_waits_in_redis_for_a_worker_and_one_whose_worker_died_before_it_began_is_made_once_more(
-    machines, postgres, short_patience
-):
-    for worker in machines.workers:
-        worker.send_signal(signal.SIGSTOP)
+def test_a_run_waits_in_redis_for_a_worker_and_one_whose_worker_died_before_it_began_is_made_once_more(machines, postgres):
+    machines.stop_workers()
     run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
     machines.dequeue()
     machines.look_for_lost_runs()
     assert machines.status(run) is dg.DagsterRunStatus.STARTING
     with create_engine(postgres).begin() as connection:
         connection.exec_driver_sql("LOCK TABLE event_logs IN SHARE MODE")
-        killed, *others = machines.workers
+        [killed, other] = [worker for worker in machines.workers if worker.poll() is None]
         killed.send_signal(signal.SIGCONT)
         until(lambda: machines.state_of_task(run) == "STARTED")  # and cannot say to Dagster that it began
         killed.kill()
         killed.wait()
     machines.look_after_runs()
     assert machines.status(run) is dg.DagsterRunStatus.STARTING
-    machines.look_for_lost_runs()
+    with patience(0.5, 0.5):
+        machines.look_for_lost_runs()
     assert machines.status(run) is dg.DagsterRunStatus.FAILURE
-    for worker in others:
-        worker.send_signal(signal.SIGCONT)
-    machines.start_worker()
+    other.send_signal(signal.SIGCONT)
     machines.retry()
     [again] = [found.run_id for found in machines.instance.get_runs() if found.parent_run_id == run]
     machines.dequeue()
     assert machines.until_ended(again) == {dg.DagsterRunStatus.SUCCESS}
 
 
-def test_a_worker_killed_with_9_is_seen_and_its_run_made_once_more(machines, short_patience):
+def test_a_worker_killed_with_9_is_seen_and_its_run_made_once_more(machines):
     days = days_between(eligible_days, date(2023, 11, 8), date(2023, 11, 10))
     with turn(machines.home, say=print, making=Making(CASCADE, days[0], days[-1])):
         run = machines.launch(CASCADE_TABLES, days)
@@ -525,7 +567,8 @@ def test_a_worker_killed_with_9_is_seen_and_its_run_made_once_more(machines, sho
         record = machines.instance.get_run_by_id(run)
         stock = CeleryRunLauncher.check_run_worker_health(machines.instance.run_launcher, record)
         assert stock.status.value == "RUNNING"
-        machines.look_after_runs()
+        with patience(0.5, 0.5):
+            machines.look_after_runs()
         assert machines.status(run) is dg.DagsterRunStatus.FAILURE
         machines.retry()
         [again] = [found.run_id for found in machines.instance.get_runs() if found.parent_run_id == run]
@@ -547,9 +590,8 @@ def test_the_queue_keeps_its_limits(machines):
         waiting = [machines.status(run) is dg.DagsterRunStatus.QUEUED for run in of_backfills + others]
         assert waiting == [False, False, False, True, True, False, True]
         [ended, *_] = of_backfills
-        until(
-            lambda: machines.status(ended) is dg.DagsterRunStatus.STARTED
-        )  # one that begins meanwhile would say so afterwards
+        # one that begins meanwhile would say so afterwards
+        until(lambda: machines.status(ended) is dg.DagsterRunStatus.STARTED)
         assert machines.instance.run_launcher.terminate(ended)
         machines.dequeue()
         assert [machines.status(run) for run in of_backfills].count(dg.DagsterRunStatus.QUEUED) == 1

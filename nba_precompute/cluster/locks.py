@@ -46,23 +46,34 @@ def locked(
     numbers = dict(sorted((number_of(name), exclusive) for name, exclusive in is_exclusive.items()))
     engine = create_engine(address, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:  # its end is the end of the locks
-        connection.exec_driver_sql(WHEN_A_MACHINE_IS_LOST)
-        connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": this_process_in_words()})
-        waited = not all(take(connection, "try_advisory", number, exclusive) for number, exclusive in numbers.items())
-        if waited:
-            connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
-            on_wait(holders(connection, numbers))
-            # each waits for as long; what was waited for the first is mostly what the others need
-            connection.exec_driver_sql(f"SET lock_timeout = {wait_limit_seconds * 1000:.0f}")
-            try:
-                for number, exclusive in numbers.items():
-                    take(connection, "advisory", number, exclusive)
-            except OperationalError as refused:
-                if getattr(refused.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
-                    raise LockLost from refused
-                raise HeldTooLong(holders(connection, numbers)) from None
+        try:
+            waited = take_all(connection, numbers, on_wait, wait_limit_seconds)
+        except DBAPIError as broken:
+            raise LockLost from broken
         yield waited, partial(require_open, connection)
         require_open(connection)
+
+
+def take_all(
+    connection: Connection, numbers: Mapping[int, bool], on_wait: Callable[[str], None], wait_limit_seconds: float
+) -> bool:
+    """Take the locks in their order, each exclusively or shared; whether somebody had to be waited for."""
+    connection.exec_driver_sql(WHEN_A_MACHINE_IS_LOST)
+    connection.execute(text("SELECT set_config('application_name', :name, false)"), {"name": this_process_in_words()})
+    if all(take(connection, "try_advisory", number, exclusive) for number, exclusive in numbers.items()):
+        return False
+    connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+    on_wait(holders(connection, numbers))
+    # each waits for as long; what was waited for the first is mostly what the others need
+    connection.exec_driver_sql(f"SET lock_timeout = {wait_limit_seconds * 1000:.0f}")
+    try:
+        for number, exclusive in numbers.items():
+            take(connection, "advisory", number, exclusive)
+    except OperationalError as refused:
+        if getattr(refused.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
+            raise
+        raise HeldTooLong(holders(connection, numbers)) from None
+    return True
 
 
 def require_open(connection: Connection) -> None:
