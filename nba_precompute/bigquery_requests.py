@@ -1,4 +1,4 @@
-"""Requests to BigQuery, of the warehouse and of raw games: what their jobs carry, which errors time mends, how errors are told.
+"""Requests to BigQuery, of the warehouse and of raw games: what their jobs carry, which errors time mends.
 
 Errors are told apart here alone, by Google's table of error messages: https://cloud.google.com/bigquery/docs/error-messages
 """
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import requests
 from google.api_core import exceptions as answers
 from google.auth import exceptions as credentials
+from google.cloud import bigquery
 
 LABEL = {"made_by": "nba_precompute"}
 """On every job, and on every dataset and table that is made. One without it is somebody else's, and is never written or deleted."""
@@ -74,9 +75,9 @@ PERMANENT_ERRORS = (answers.MethodNotImplemented, requests.exceptions.SSLError)
 """Among the above: 501, and a certificate that is not trusted."""
 
 
-def first_line(error: BaseException) -> str:
-    """What an error says first, without a full stop."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def query_config(*parameters: bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter) -> bigquery.QueryJobConfig:
+    """What every query job carries, with the parameters of its SQL."""
+    return bigquery.QueryJobConfig(query_parameters=parameters, maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL)
 
 
 def is_transient(error: BaseException) -> bool:

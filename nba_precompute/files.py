@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 
 from upath import UPath
 
+from nba_precompute.errors import first_line
+
 
 class FileNotWritten(Exception):
     """A file cannot be written where it was asked for; the message names the place and what to do."""
@@ -23,7 +25,7 @@ def place(typed: str) -> UPath:
         path.fs  # noqa: B018 - looks for the library of the path's protocol
     except (ImportError, ValueError) as error:
         raise FileNotWritten(
-            f"{typed} cannot be written ({str(error).splitlines()[0]}). Give a local path, or gs://BUCKET/NAME with the extra "
+            f"{typed} cannot be written ({first_line(error)}). Give a local path, or gs://BUCKET/NAME with the extra "
             "`gcs` installed: uv sync --extra gcs."
         ) from error
     return path

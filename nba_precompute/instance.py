@@ -17,6 +17,7 @@ from filelock import FileLock
 from sqlalchemy import NullPool, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from nba_precompute.errors import first_line
 from nba_precompute.home import DAGSTER_FOLDER, Home
 
 PROCESS_TAG = "nba_precompute/process"
@@ -161,7 +162,7 @@ def _try_database(address: str) -> None:
         if isinstance(wrong, ValueError | ArgumentError):
             why = "it is no address (in a password write @ as %40, : as %3A, / as %2F, # as %23)"
         else:
-            why = str(getattr(wrong, "orig", None) or wrong).strip().splitlines()[0]
+            why = first_line(getattr(wrong, "orig", None) or wrong)
         raise HistoryUnreachable(
             f"The history in NBA_PRECOMPUTE_POSTGRES cannot be used: {why}. Its address is {ADDRESS}, "
             "with a database that is there, and `uv sync --extra cluster` has its driver."
@@ -176,8 +177,7 @@ def _try_queue(instance: dg.DagsterInstance) -> None:
                 max_retries=1, interval_start=0, timeout=QUEUE_ANSWERS_WITHIN_SECONDS
             )
     except Exception as wrong:
-        said = (str(wrong).splitlines() or [type(wrong).__name__])[0]
-        why = "it is not set" if isinstance(wrong, dg.DagsterInvalidConfigError) else said
+        why = "it is not set" if isinstance(wrong, dg.DagsterInvalidConfigError) else first_line(wrong)
         raise QueueUnreachable(
             f"The queue in NBA_PRECOMPUTE_REDIS cannot be used: {why}. Its address is redis://HOST:6379/0, where a Redis runs."
         ) from None

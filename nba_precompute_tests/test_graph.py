@@ -154,10 +154,11 @@ def test_tables_say_what_kind_of_warehouse_they_are_in_and_the_resource_which(wa
 ROOMS = {
     "quality": {"quality", "past_games", "storage.content_hash", "tables"},
     "tables": {"tables.columns", "tables.windows"},
-    "storage": {"storage", "tables.columns", "bigquery_requests"},
-    "sources": {"sources", "game_days", "files", "bigquery_requests"},
-    "files": set(),
+    "storage": {"storage", "tables.columns", "bigquery_requests", "errors"},
+    "sources": {"sources", "game_days", "files", "bigquery_requests", "errors"},
+    "files": {"errors"},
     "bigquery_requests": set(),
+    "errors": set(),
     "game_days": set(),
 }
 """What a room may import of the package; `tables` may be imported by all that stand above."""

@@ -21,7 +21,8 @@ from google.cloud.bigquery.retry import DEFAULT_RETRY
 from google.cloud.bigquery.table import RowIterator
 from requests.exceptions import RequestException
 
-from nba_precompute.bigquery_requests import LABEL, LOG_IN, MAXIMUM_BYTES_BILLED, first_line, is_transient
+from nba_precompute.bigquery_requests import LOG_IN, is_transient, query_config
+from nba_precompute.errors import first_line
 from nba_precompute.files import place, written_whole
 from nba_precompute.sources import RawDataError, layout
 from nba_precompute.sources.layout import RawFile
@@ -162,8 +163,7 @@ def _query(client: bigquery.Client, raw: RawFile, held: HeldIn, table: bigquery.
     order = held.order_by or (", ".join(f"`{column}`" for column in raw.columns) if raw is layout.INJURIES else None)
     if order:
         query += f" ORDER BY {order}"
-    config = bigquery.QueryJobConfig(maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL)
-    return client.query(query, config, retry=PATIENCE).result(retry=PATIENCE)
+    return client.query(query, query_config(), retry=PATIENCE).result(retry=PATIENCE)
 
 
 def _every_row(table: bigquery.Table) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from nba_precompute.errors import first_line
 from nba_precompute.sources import RawDataError, layout, trust
 from nba_precompute.sources.layout import RawFile
 
@@ -258,8 +259,9 @@ class ParquetFolder:
                 )
 
     def _unreadable(self, file: RawFile, error: BaseException) -> RawDataError:
-        why = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-        return RawDataError(f"{self.path / file.name} cannot be read as Parquet ({why}). Write or copy the file again.")
+        return RawDataError(
+            f"{self.path / file.name} cannot be read as Parquet ({first_line(error)}). Write or copy the file again."
+        )
 
 
 def _is_there(path: Path) -> bool:

@@ -28,7 +28,8 @@ from google.api_core.retry import Retry
 from google.auth import exceptions as credentials
 from google.cloud import bigquery
 
-from nba_precompute.bigquery_requests import LABEL, LOG_IN, MAXIMUM_BYTES_BILLED, NETWORK_ERRORS, first_line, is_transient
+from nba_precompute.bigquery_requests import LABEL, LOG_IN, NETWORK_ERRORS, is_transient, query_config
+from nba_precompute.errors import first_line
 from nba_precompute.storage import (
     Publication,
     SchemaChanged,
@@ -515,9 +516,7 @@ class BigQueryWarehouse:
     # ------------------------------------------------------------------------------------------------------- jobs
 
     def _query(self, sql: str, *parameters: Any) -> pd.DataFrame:
-        config = bigquery.QueryJobConfig(
-            query_parameters=list(parameters), maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL
-        )
+        config = query_config(*parameters)
 
         def begin(job_id: str) -> bigquery.QueryJob:
             return self.client.query(sql, job_config=config, job_id=job_id, job_retry=None, **ONCE)
@@ -531,9 +530,7 @@ class BigQueryWarehouse:
     def _script(
         self, job_id: str, statements: Sequence[str], *parameters: Any, before: Callable[[], None] = lambda: None
     ) -> None:
-        config = bigquery.QueryJobConfig(
-            query_parameters=list(parameters), maximum_bytes_billed=MAXIMUM_BYTES_BILLED, labels=LABEL
-        )
+        config = query_config(*parameters)
         sql = ";\n".join(statements) + ";"
 
         def begin(of_try: str) -> bigquery.QueryJob:
@@ -611,8 +608,9 @@ class BigQueryWarehouse:
         cause = error.cause if isinstance(error, answers.RetryError) and error.cause is not None else error
         words = f"BigQuery ({self._place}): {first_line(cause)}"
         if isinstance(error, answers.RetryError) or is_transient(cause):
+            tried = f" Tried again for {self.wait_limit_seconds:g} s." if isinstance(error, answers.RetryError) else ""
             return WarehouseBusy(
-                f"{words}. Tried again for {self.wait_limit_seconds:g} s. Run the same command again later"
+                f"{words}.{tried} Run the same command again later"
                 f"{'; what was being published is there as a whole or not at all' if writing else ''}."
             )
         if isinstance(cause, credentials.GoogleAuthError | answers.Unauthorized):

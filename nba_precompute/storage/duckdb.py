@@ -21,6 +21,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from nba_precompute.errors import first_line
 from nba_precompute.storage import (
     Publication,
     SchemaChanged,
@@ -262,7 +263,7 @@ class DuckDBWarehouse:
         else:
             advice = f"Put back a copy of it, or move it away and backfill again ({self._log.name} beside it goes with it)."
         return WarehouseUnreadable(
-            f"{self.path} cannot be opened as a DuckDB {duckdb.__version__} file ({words.splitlines()[0]}) {advice}"
+            f"{self.path} cannot be opened as a DuckDB {duckdb.__version__} file ({first_line(error)}). {advice}"
         )
 
     def _busy(self, holder: str) -> WarehouseBusy:
