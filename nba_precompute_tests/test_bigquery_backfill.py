@@ -19,20 +19,19 @@ from nba_precompute_tests.local_bigquery import PROJECT, had_or_skip, live_proje
 from nba_precompute_tests.processes import command_line
 from nba_precompute_tests.team_days import MONDAY, TABLE, TUESDAY, publish, rows, team_table
 
-DAYS = ["--end", "2021-11-02"]  # the first day after a bootstrap
+DAYS = ["--start", "2023-10-24", "--end", "2023-11-08"]  # to the first day after a bootstrap
 PREFIX = ""  # the datasets' own names, so that SQL of other people's runs as it stands
 
 
 @pytest.fixture(scope="module")
-def homes(tmp_path_factory):
+def homes(simulated_season, tmp_path_factory):
     """The same days made in DuckDB and in BigQuery, of the same simulated games: both homes, and the emulator."""
     folder = tmp_path_factory.mktemp("homes")
     with local_bigquery_or_skip(folder) as local:
         in_file, in_bigquery = folder / "file", folder / "bigquery"
-        assert command_line(in_file, "backfill", *DAYS).exit_code == 0
-        in_bigquery.mkdir()
-        (in_bigquery / "simulated").symlink_to(in_file / "simulated")
-        met = command_line(in_bigquery, "backfill", *DAYS, environment=local.environment(PREFIX))
+        command = ["backfill", "--raw", str(simulated_season.path), *DAYS]
+        assert command_line(in_file, *command).exit_code == 0
+        met = command_line(in_bigquery, *command, environment=local.environment(PREFIX))
         assert met.exit_code == 0, met
         assert f"Tables  BigQuery {PROJECT}.* (emulated)" in met.out
         yield in_file, in_bigquery, local
