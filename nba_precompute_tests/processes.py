@@ -13,8 +13,11 @@ from pathlib import Path
 from nba_precompute import __main__ as command
 
 imported = multiprocessing.get_context("forkserver")
-# the libraries that Dagster imports when it first opens its databases are among the imports
-imported.set_forkserver_preload(["nba_precompute.cli", "alembic.command", "nba_precompute_tests.benchmarks.kills"])
+# there is one list of a process and all its contexts, so nobody else sets it; among the imports are the libraries that Dagster
+# imports when it first opens its databases
+imported.set_forkserver_preload(
+    ["nba_precompute.cli", "alembic.command", "nba_precompute_tests.benchmarks.kills", "nba_precompute_tests.local_bigquery"]
+)
 
 TABLES_WIDTH = "120"
 """As the command line has it where it does not print on a terminal; the process it is forked from may have been on one."""

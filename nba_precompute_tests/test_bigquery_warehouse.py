@@ -4,7 +4,6 @@ What every warehouse promises: test_warehouses.
 """
 
 import dataclasses
-import multiprocessing
 import os
 import signal
 import threading
@@ -33,10 +32,8 @@ from nba_precompute_tests.local_bigquery import (
     reset,
     resumable_uploads,
 )
+from nba_precompute_tests.processes import imported
 from nba_precompute_tests.team_days import MONDAY, TABLE, TUESDAY, many_rows, points, publish, rows, team_table
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["nba_precompute_tests.test_bigquery_warehouse"])
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +336,7 @@ def test_a_kill_of_the_client_leaves_all_of_the_old_rows_or_all_of_the_new(local
             proxy.forward(request, dict(handler.headers))
 
     local.proxy.plan(killed, where)
-    client = processes.Process(target=publish_monday, args=(local.proxy.url, local.storage_port, score))
+    client = imported.Process(target=publish_monday, args=(local.proxy.url, local.storage_port, score))
     client.start()
     client.join()
     assert client.exitcode == -signal.SIGKILL

@@ -1,7 +1,6 @@
 """What every warehouse promises, asked of each: DuckDB's file, and BigQuery over the wire, on an emulator."""
 
 import itertools
-import multiprocessing
 import os
 import uuid
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from nba_precompute.storage.content_hash import hash_days
 from nba_precompute.storage.duckdb import DuckDBWarehouse
 from nba_precompute.tables import columns
 from nba_precompute_tests.local_bigquery import bigquery_warehouse_at, live_project, local_bigquery_or_skip
+from nba_precompute_tests.processes import imported
 from nba_precompute_tests.team_days import (
     MONDAY,
     TABLE,
@@ -28,9 +28,6 @@ from nba_precompute_tests.team_days import (
     rows,
     team_table,
 )
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["nba_precompute_tests.test_warehouses"])
 
 
 @dataclass(frozen=True)
@@ -339,9 +336,7 @@ def publish_several_times(place, run_ids):
 
 def test_readers_never_see_half_of_a_publication_of_four_writers_and_versions_are_of_the_rows(place):
     publish_several_times(place, [0])
-    writers = [
-        processes.Process(target=publish_several_times, args=(place, range(start, start + TIMES))) for start in FIRST_IDS
-    ]
+    writers = [imported.Process(target=publish_several_times, args=(place, range(start, start + TIMES))) for start in FIRST_IDS]
     for writer in writers:
         writer.start()
     warehouse, seen = place.open(), []
@@ -365,7 +360,7 @@ def test_readers_never_see_half_of_a_publication_of_four_writers_and_versions_ar
 def test_writers_of_different_days_lose_nothing(place):
     publish(place.open(), rows(MONDAY))
     days = [date(2024, 2, number) for number in (1, 2)]
-    writers = [processes.Process(target=publish_day, args=(place, day)) for day in days]
+    writers = [imported.Process(target=publish_day, args=(place, day)) for day in days]
     for writer in writers:
         writer.start()
     for writer in writers:
