@@ -113,6 +113,12 @@ def test_after_the_calendars_end_no_day_is_invented():
     assert days_between(eligible_days, FIRST, date(2027, 1, 1), now)[-1] == date(2026, 4, 12)
 
 
+def test_days_have_the_hash_that_dagster_gives_them():
+    for days in (game_days, eligible_days):
+        assert hash(days) == hash(days) == dg.DailyPartitionsDefinition.__hash__(days)
+    assert hash(game_days) != hash(eligible_days)
+
+
 def test_the_date_is_new_yorks():
     late_in_new_york = datetime(2025, 1, 9, 4, 30, tzinfo=ZoneInfo("UTC"))
     assert today_in_new_york(late_in_new_york) == date(2025, 1, 8)
