@@ -315,6 +315,7 @@ class Machines:
         """Two workers that wait for runs, and no run, whatever a test has left."""
         for worker in self.workers:
             worker.send_signal(signal.SIGCONT)  # nothing, where it is dead
+        self.retry()  # now, and in no test to come
         for run in self.instance.get_runs(dg.RunsFilter(statuses=[*set(dg.DagsterRunStatus) - ENDED])):
             if not self.instance.run_launcher.terminate(run.run_id):
                 self.instance.report_run_canceled(run)
