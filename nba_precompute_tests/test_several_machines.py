@@ -172,8 +172,7 @@ def test_a_turn_whose_connection_breaks_is_told_of_when_it_ends(tmp_path, postgr
 def test_a_connection_that_breaks_before_its_turn_has_come_is_told_of_too(tmp_path, postgres):
     def cut(_):
         connections = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
-        with create_engine(postgres).connect() as connection:
-            assert connection.exec_driver_sql(connections, (this_process_in_words(),)).scalars().all() == [True]
+        assert ask(postgres, connections, this_process_in_words()) == [True]
 
     with (
         holding(tmp_path, postgres, season(CASCADE, 2022)),
@@ -183,19 +182,20 @@ def test_a_connection_that_breaks_before_its_turn_has_come_is_told_of_too(tmp_pa
         pass
 
 
+def ask(postgres, sql, *parameters):
+    """The first column of what Postgres answers."""
+    with create_engine(postgres).connect() as connection:
+        return connection.exec_driver_sql(sql, parameters).scalars().all()
+
+
 def cut_the_turns_of_others(postgres):
     """End the connections that hold locks, as a restart of Postgres or a broken network does; how many there were."""
-    with create_engine(postgres).connect() as connection:
-        cut = (
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
-        )
-        return len(connection.exec_driver_sql(cut).fetchall())
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid()"
+    return len(ask(postgres, cut))
 
 
 def somebody_waits_for_a_turn(postgres):
-    with create_engine(postgres).connect() as connection:
-        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        return connection.exec_driver_sql(waiting).scalar() > 0
+    return ask(postgres, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") != []
 
 
 def test_a_turn_is_required_while_it_is_held_and_is_no_more_once_its_connection_broke(tmp_path, postgres):
@@ -319,9 +319,12 @@ class Machines:
         for run in self.instance.get_runs(dg.RunsFilter(statuses=[*set(dg.DagsterRunStatus) - ENDED])):
             if not self.instance.run_launcher.terminate(run.run_id):
                 self.instance.report_run_canceled(run)
-        while sum(worker.poll() is None for worker in self.workers) < 2:
+        while len(self.living_workers()) < 2:
             self.start_worker()
         until(lambda: self.workers_that_answer() == 2)
+
+    def living_workers(self):
+        return [worker for worker in self.workers if worker.poll() is None]
 
     def start_worker(self):
         number = len(self.workers)
@@ -536,7 +539,7 @@ def test_a_run_waits_in_redis_for_a_worker_and_one_whose_worker_died_before_it_b
     assert machines.status(run) is dg.DagsterRunStatus.STARTING
     with create_engine(postgres).begin() as connection:
         connection.exec_driver_sql("LOCK TABLE event_logs IN SHARE MODE")
-        [killed, other] = [worker for worker in machines.workers if worker.poll() is None]
+        [killed, other] = machines.living_workers()
         killed.send_signal(signal.SIGCONT)
         until(lambda: machines.state_of_task(run) == "STARTED")  # and cannot say to Dagster that it began
         killed.kill()
