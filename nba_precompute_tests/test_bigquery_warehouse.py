@@ -298,7 +298,7 @@ def test_of_two_that_are_the_first_to_make_a_day_one_comes_after_the_other(local
     prefix = f"new_{len(there)}_"
     for day in there:
         publish(local.warehouse(prefix), rows(day))
-    both_are_ready = threading.Barrier(2, timeout=300)  # one may be tried again, with pauses, before it is ready
+    both_are_ready = threading.Barrier(2, timeout=60)
 
     def make(score):
         waits = iter([both_are_ready.wait])  # before the first try alone
