@@ -16,6 +16,7 @@ from uuid import uuid4
 import dagster as dg
 import pandas as pd
 from dagster._core.execution.plan.objects import StepFailureData
+from dagster._utils.error import SerializableErrorInfo
 
 from nba_precompute.assets import CASCADE_TABLES, SUMMARY_TABLES
 from nba_precompute.coverage import MISSING, STALE, SourceState, partitions_of, survey
@@ -224,6 +225,10 @@ def failure_in_words(home: Home, run: RangedRun, event: dg.DagsterEvent) -> str:
 def reason_of_failure(home: Home, failed: StepFailureData) -> str:
     """Why a step failed, in one sentence or more."""
     said = failed.user_failure_data.description if failed.user_failure_data else None
-    error = failed.error.cause or failed.error if failed.error else None
-    why = said or (re.sub(NAME_OF_OUR_ERROR, "", error.message.strip()) if error else "no error was recorded")
+    return said or (error_in_words(home, failed.error) if failed.error else "no error was recorded")
+
+
+def error_in_words(home: Home, error: SerializableErrorInfo) -> str:
+    """What an error that Dagster recorded says: the one that it wrapped in one of its own, where it did."""
+    why = re.sub(NAME_OF_OUR_ERROR, "", (error.cause or error).message.strip())
     return of_dagsters_storage(home, why.removeprefix(SQLITE).partition(": ")[2]) if why.startswith(SQLITE) else why

@@ -16,7 +16,7 @@ from dagster._core.events import JobFailureData
 from sqlalchemy import Row
 
 from nba_precompute.assets import ASSETS, TABLES
-from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, reason_of_failure
+from nba_precompute.backfill import SKIPPED_PREFLIGHT_TAG, error_in_words, reason_of_failure
 from nba_precompute.event_log import BatchedEventLog
 from nba_precompute.home import DAGSTER_FOLDER, Home
 from nba_precompute.instance import PROCESS_TAG, in_words, instance_of, is_alive
@@ -117,7 +117,7 @@ def steps_of(home: Home, instance: dg.DagsterInstance, record: dg.RunRecord) -> 
         else:
             data = event.event_specific_data
             thrown = data.error if isinstance(data, JobFailureData) else None
-            steps[None] = Step(error=thrown.message.strip() if thrown else event.message)
+            steps[None] = Step(error=error_in_words(home, thrown) if thrown else event.message)
     return steps
 
 

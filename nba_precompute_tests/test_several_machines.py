@@ -194,6 +194,10 @@ def cut_the_turns_of_others(postgres):
     return len(ask(postgres, cut))
 
 
+def cut_those_that_wait_for_a_turn(postgres):
+    return len(ask(postgres, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+
+
 def somebody_waits_for_a_turn(postgres):
     return ask(postgres, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") != []
 
@@ -487,10 +491,23 @@ def test_a_run_that_lost_its_turn_publishes_nothing_and_says_what_to_do(machines
     until(lambda: cut_the_turns_of_others(postgres))
     file.close()
     assert machines.until_ended(run) == {dg.DagsterRunStatus.FAILURE}
+    assert_history_says_what_to_do(machines)
+    pd.testing.assert_frame_equal(machines.home.warehouse.partition_versions(), before)
+
+
+def test_a_run_that_lost_its_place_among_those_that_wait_says_what_to_do(machines, postgres):
+    with turn(machines.home, say=print):
+        run = machines.launch(SUMMARY_TABLES, FIRST_WEEK)
+        machines.dequeue()
+        until(lambda: cut_those_that_wait_for_a_turn(postgres))
+        assert machines.until_ended(run) == {dg.DagsterRunStatus.FAILURE}
+    assert_history_says_what_to_do(machines)
+
+
+def assert_history_says_what_to_do(machines):
     rows, _ = run_history(machines.home, None, limit=1)
     assert {row.status for row in rows} == {"FAILURE"}
     assert all("held the turn over" in row.error and "Run the same command again" in row.error for row in rows)
-    pd.testing.assert_frame_equal(machines.home.warehouse.partition_versions(), before)
 
 
 def test_a_run_goes_on_where_its_worker_answers_late_or_redis_lost_its_data(machines):
